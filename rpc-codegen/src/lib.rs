@@ -1,0 +1,1 @@
+//! From `.proto` files to annotated traits.

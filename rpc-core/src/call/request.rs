@@ -1,0 +1,197 @@
+//! [`Request`]: a call on its way from the client's edge through the layers to the handler.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::call::descriptor::MethodDescriptor;
+use crate::context::{Context, TraceContext};
+use crate::metadata::Metadata;
+
+/// A call going down: method, encoded body, metadata, deadline.
+///
+/// It is cheap to clone (the body is shared), which is what a retry does.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: &'static MethodDescriptor,
+    body: Bytes,
+    pub(crate) codec: u8,
+    pub(crate) metadata: Metadata,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) context: Context,
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) attempt: u32,
+    pub(crate) is_retry: bool,
+    pub(crate) wait_for_ready: bool,
+    pub(crate) hash_key: Option<u64>,
+}
+
+/// The point in time by which a call must be complete, and who set it (for the error that names it).
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// The point in time.
+    pub at: Instant,
+    /// The moment at which the time began to run.
+    pub(crate) since: Instant,
+    /// Where it comes from: `"call"`, `"method"`, `"channel"`, `"context"`, `"peer"`, `"layer"`.
+    pub(crate) source: &'static str,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peer(Arc<str>);
+
+impl Peer {
+    /// A peer of this address, `127.0.0.1:7000` or `unix:/run/x.sock` for instance.
+    pub fn new(address: impl Into<Arc<str>>) -> Self {
+        Self(address.into())
+    }
+
+    /// The address, in words.
+    pub fn address(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Request {
+    /// A request for this method with an encoded body in the codec of this number; no metadata, no deadline.
+    pub fn new(method: &'static MethodDescriptor, codec: u8, body: impl Into<Bytes>) -> Self {
+        Self {
+            method,
+            body: body.into(),
+            codec,
+            metadata: Metadata::new(),
+            deadline: None,
+            context: Context::background(),
+            trace: None,
+            peer: None,
+            attempt: 0,
+            is_retry: false,
+            wait_for_ready: false,
+            hash_key: None,
+        }
+    }
+
+    /// The method that is called.
+    pub fn method(&self) -> &'static MethodDescriptor {
+        self.method
+    }
+
+    /// The encoded request message.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The encoded request message, taken out.
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
+
+    /// The number of the codec that the body is in, and that the reply will be in.
+    pub fn codec(&self) -> u8 {
+        self.codec
+    }
+
+    /// The metadata that travels with the request.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The metadata, to be changed: what a layer adds here travels to the server, or to the handler.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// When the call must be complete; `None` if it may take for ever.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline.map(|deadline| deadline.at)
+    }
+
+    /// Moves the deadline forward in time to this one; a deadline that is already nearer stays.
+    pub fn limit_deadline(&mut self, at: Instant) {
+        if self.deadline.is_none_or(|now| at < now.at) {
+            let since = self.deadline.map_or_else(crate::context::now, |deadline| deadline.since);
+            self.deadline = Some(Deadline { at, since, source: "layer" });
+        }
+    }
+
+    /// The context that the call is made in: at a client the caller's, at a server the handler's.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Puts another context round the handler: how a server's layer hands values to it.
+    pub fn set_context(&mut self, context: Context) {
+        self.context = context;
+    }
+
+    /// The trace that the call belongs to.
+    pub fn trace(&self) -> Option<TraceContext> {
+        self.trace
+    }
+
+    /// Sets the trace that the call belongs to.
+    pub fn set_trace(&mut self, trace: TraceContext) {
+        self.trace = Some(trace);
+    }
+
+    /// The other end: at a server, the client. `None` at a client, before an endpoint is chosen.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// How many attempts of this call came before this one.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Whether a layer above, here or at a hop before this one, is trying again: then the ones below must not.
+    pub fn is_retry(&self) -> bool {
+        self.is_retry
+    }
+
+    /// Marks the request as one more attempt by a layer that retries.
+    pub fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+        self.is_retry = attempt > 0;
+    }
+
+    /// Whether the call waits, up to its deadline, while no endpoint is usable, in place of failing at once.
+    pub fn wait_for_ready(&self) -> bool {
+        self.wait_for_ready
+    }
+
+    /// Sets whether the call waits while no endpoint is usable.
+    pub fn set_wait_for_ready(&mut self, wait: bool) {
+        self.wait_for_ready = wait;
+    }
+
+    /// The key that a consistent-hash balancer goes by.
+    pub fn hash_key(&self) -> Option<u64> {
+        self.hash_key
+    }
+
+    /// The error of a call whose time is up, in words that name the limit and who set it.
+    pub(crate) fn deadline_status(&self) -> crate::Status {
+        let message: Cow<'static, str> = match self.deadline {
+            Some(Deadline { at, since, source }) => format!(
+                "{} was not complete after {:.1?} (limit set by the {source})",
+                self.method.path,
+                at.saturating_duration_since(since)
+            )
+            .into(),
+            None => "out of time".into(),
+        };
+        crate::Status::deadline_exceeded(message)
+    }
+}

@@ -1,0 +1,25 @@
+//! Courier: an RPC framework in which a trait is the contract.
+//!
+//! `#[service]` turns a trait into a client that implements the trait and a server that serves any implementation of
+//! it, over a framed protocol of our own, in protobuf or JSON.
+
+#[cfg(feature = "macros")]
+pub use rpc_macros::{RpcError, message, service};
+
+pub mod call;
+pub mod client;
+pub mod codec;
+pub mod context;
+pub mod message;
+pub mod metadata;
+pub mod server;
+pub mod status;
+
+#[doc(hidden)]
+pub mod private;
+
+pub use call::{Method, Peer, Request, Response};
+pub use client::{Call, Channel};
+pub use context::{Context, spawn};
+pub use metadata::{InvalidName, Metadata};
+pub use status::{Certainty, Code, Detail, Hop, Status};

@@ -1,0 +1,56 @@
+//! From an encoded request to the user's method and back: what generated servers call.
+
+use std::future::Future;
+
+use bytes::BytesMut;
+
+use crate::call::method::codec_names;
+use crate::call::{BoxFuture, Method, Request, Response};
+use crate::status::{Certainty, Status};
+
+/// Decodes the request, runs the handler, encodes what it gave.
+pub fn serve<M, F, Fut>(request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
+where
+    M: Method,
+    F: FnOnce(M::Request) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<M::Output, M::Error>> + Send,
+{
+    Box::pin(async move {
+        let Some(codec) = M::CODECS.iter().find(|codec| codec.info.id == request.codec()) else {
+            return Err(Status::unimplemented(format!(
+                "{} does not speak codec {}; it speaks {}",
+                request.method().path,
+                request.codec(),
+                codec_names::<M>()
+            ))
+            .with_certainty(Certainty::NotExecuted));
+        };
+        let context = request.context().clone();
+        let message = (codec.decode_request)(request.into_body()).map_err(|error| {
+            Status::invalid_argument(format!(
+                "the request is no {} in {}: {error}",
+                M::descriptor().path,
+                codec.info.name
+            ))
+            .with_certainty(Certainty::NotExecuted)
+        })?;
+        context.mark_executed();
+        let reply = M::reply(handler(message).await.map_err(Into::into)?);
+        let mut body = BytesMut::with_capacity((codec.reply_size)(&reply));
+        (codec.encode_reply)(&reply, &mut body).map_err(|error| {
+            Status::internal(format!(
+                "the reply of {} cannot be expressed in {}: {error}",
+                M::descriptor().path,
+                codec.info.name
+            ))
+        })?;
+        Ok(Response::new(body.freeze()))
+    })
+}
+
+/// The answer to a method index that the service does not have.
+pub fn unknown_method(request: &Request) -> BoxFuture<Result<Response, Status>> {
+    let status = Status::unimplemented(format!("no method {}", request.method().path))
+        .with_certainty(Certainty::NotExecuted);
+    Box::pin(std::future::ready(Err(status)))
+}

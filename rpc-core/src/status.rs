@@ -1,0 +1,493 @@
+//! [`Status`]: the one error that a caller of a remote method sees.
+//!
+//! A status says *what* went wrong ([`Code`], message, details) and, because a remote call can fail after its work was
+//! done, *whether the server ran it* ([`Certainty`]). The latter is what makes a retry safe or not, so every part of
+//! the framework that makes a status also decides its certainty.
+//!
+//! ```
+//! use rpc_core::{Certainty, Code, Status};
+//!
+//! let status = Status::not_found("no user 7").with_metadata("hint", "try 8");
+//! assert_eq!(status.code(), Code::NotFound);
+//! assert_eq!(status.certainty(), Certainty::Unknown);
+//! assert_eq!(status.to_string(), "NOT_FOUND: no user 7");
+//! ```
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::metadata::Metadata;
+
+/// The error of a call: code, message, details, and whether the server ran it.
+///
+/// It is one pointer wide, so that `Result<T, Status>` stays small. Certainty, retry-after and metadata describe one
+/// hop: a server sets them anew as a reply leaves it, so a status that a handler received from another service can be
+/// passed on with `?` and neither lies about this hop nor leaks the other service's metadata.
+#[derive(Clone)]
+pub struct Status(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: Code,
+    certainty: Certainty,
+    message: Cow<'static, str>,
+    details: Vec<Detail>,
+    metadata: Metadata,
+    retry_after: Option<Duration>,
+    hops: Vec<Hop>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure it is: the sixteen error codes of gRPC, with the same names and numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Code {
+    /// The caller gave up on the call.
+    Cancelled = 1,
+    /// Not known, or raised by a peer that says no more.
+    Unknown = 2,
+    /// The request is wrong, whatever the state of the system.
+    InvalidArgument = 3,
+    /// The time ran out before the call was complete.
+    DeadlineExceeded = 4,
+    /// The thing asked for is not there.
+    NotFound = 5,
+    /// The thing to be made is already there.
+    AlreadyExists = 6,
+    /// The caller is known, but may not do this.
+    PermissionDenied = 7,
+    /// A limit was met: a quota, a queue, a size.
+    ResourceExhausted = 8,
+    /// The system is not in the state that the operation needs.
+    FailedPrecondition = 9,
+    /// The operation lost against another one; trying the whole transaction again may help.
+    Aborted = 10,
+    /// Past the end of a valid range.
+    OutOfRange = 11,
+    /// The service or method is not there, or does not speak the codec.
+    Unimplemented = 12,
+    /// An invariant of the server is broken.
+    Internal = 13,
+    /// The server cannot be reached now; trying again may help.
+    Unavailable = 14,
+    /// Data is lost or broken for good.
+    DataLoss = 15,
+    /// The caller is not known.
+    Unauthenticated = 16,
+}
+
+/// Whether the server ran the call: what decides if it may be tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Certainty {
+    /// Nobody can tell: the connection died, or time ran out, after the request had left.
+    #[default]
+    Unknown = 0,
+    /// No byte of it left this process.
+    NotSent = 1,
+    /// The server has it, and has not run it: the handler was never polled.
+    NotExecuted = 2,
+    /// The handler ran, at least in part.
+    Executed = 3,
+}
+
+/// A typed part of an error: the name of a message type and its protobuf bytes.
+///
+/// `#[derive(RpcError)]` writes and reads these; most programs never touch them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// The full name of the message type.
+    pub type_name: String,
+    /// The message in protobuf, whatever codec the call used.
+    pub value: Bytes,
+}
+
+/// One hop's share of a call's time budget, as found in a `DEADLINE_EXCEEDED` status.
+///
+/// The hops of a status are in the order in which the call travelled: the first is the service that this process
+/// called, the next the one that it called, and so on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The method, as `service/Method`.
+    pub method: String,
+    /// The time that this hop had left when it started.
+    pub budget: Duration,
+    /// The time between the request's first byte and the first poll of the handler; `None` if the server did not say.
+    pub queue: Option<Duration>,
+    /// The time in the handler, calls to further services included; `None` if the server did not say.
+    pub handler: Option<Duration>,
+    /// The whole time of the hop as its caller saw it; `None` where only the server's side is known.
+    pub elapsed: Option<Duration>,
+}
+
+impl Hop {
+    /// The time that went neither into the server's queue nor into its handler: network, and the client's own queues.
+    /// `None` if a side of the hop is unknown.
+    pub fn network(&self) -> Option<Duration> {
+        Some(self.elapsed?.saturating_sub(self.queue?).saturating_sub(self.handler?))
+    }
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Share(Option<Duration>);
+        impl fmt::Display for Share {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.0 {
+                    Some(share) => write!(f, "{:.1?}", share),
+                    None => f.write_str("unknown"),
+                }
+            }
+        }
+        write!(
+            f,
+            "{} (budget {:.1?}: queue {}, handler {}, network {})",
+            self.method,
+            self.budget,
+            Share(self.queue),
+            Share(self.handler),
+            Share(self.network())
+        )
+    }
+}
+
+impl Status {
+    /// A status of this code with a message for a human reader.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            certainty: Certainty::Unknown,
+            message: message.into(),
+            details: Vec::new(),
+            metadata: Metadata::new(),
+            retry_after: None,
+            hops: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// What kind of failure it is.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What happened, in words for a human.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whether the server ran the call.
+    pub fn certainty(&self) -> Certainty {
+        self.0.certainty
+    }
+
+    /// The typed parts, in the order in which they were added.
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// Metadata that the server sent with the error. Of this hop only: it does not travel further.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// How long the server asks its callers to wait before they try again. Of this hop only.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Where the time of a `DEADLINE_EXCEEDED` call went, hop by hop; empty for other codes.
+    pub fn hops(&self) -> &[Hop] {
+        &self.0.hops
+    }
+
+    /// Sets whether the server ran the call.
+    #[must_use]
+    pub fn with_certainty(mut self, certainty: Certainty) -> Self {
+        self.0.certainty = certainty;
+        self
+    }
+
+    /// Puts another message in the place of the one it has.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    /// Adds a typed part.
+    #[must_use]
+    pub fn with_detail(mut self, type_name: impl Into<String>, value: impl Into<Bytes>) -> Self {
+        self.0.details.push(Detail { type_name: type_name.into(), value: value.into() });
+        self
+    }
+
+    /// Adds a metadata entry; see [`Metadata::insert`] for what a name may be. A wrong name is left out.
+    #[must_use]
+    pub fn with_metadata(mut self, name: &str, value: impl Into<Bytes>) -> Self {
+        // A status must always come into being: an entry that cannot travel is not worth losing the error for.
+        let _ = self.0.metadata.insert(name, value);
+        self
+    }
+
+    /// Asks callers to wait this long before they try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// Keeps the error that caused this one, for `std::error::Error::source`. It stays in this process.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    pub(crate) fn set_certainty(&mut self, certainty: Certainty) {
+        self.0.certainty = certainty;
+    }
+
+    pub(crate) fn set_metadata(&mut self, metadata: Metadata) {
+        self.0.metadata = metadata;
+    }
+
+    pub(crate) fn set_retry_after(&mut self, wait: Option<Duration>) {
+        self.0.retry_after = wait;
+    }
+
+    pub(crate) fn details_mut(&mut self) -> &mut Vec<Detail> {
+        &mut self.0.details
+    }
+
+    pub(crate) fn hops_mut(&mut self) -> &mut Vec<Hop> {
+        &mut self.0.hops
+    }
+
+    /// The status for any error that is not one already: a [`Status`] inside comes out as it was.
+    pub fn from_error(error: Box<dyn StdError + Send + Sync>) -> Self {
+        match error.downcast::<Self>() {
+            Ok(status) => *status,
+            Err(error) => Self::new(Code::Internal, error.to_string()).with_source(error),
+        }
+    }
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident = $code:ident;)*) => {
+        impl Status {
+            $($(#[$doc])*
+            pub fn $name(message: impl Into<Cow<'static, str>>) -> Self {
+                Self::new(Code::$code, message)
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// A [`Code::Cancelled`] status.
+    cancelled = Cancelled;
+    /// A [`Code::Unknown`] status.
+    unknown = Unknown;
+    /// A [`Code::InvalidArgument`] status.
+    invalid_argument = InvalidArgument;
+    /// A [`Code::DeadlineExceeded`] status.
+    deadline_exceeded = DeadlineExceeded;
+    /// A [`Code::NotFound`] status.
+    not_found = NotFound;
+    /// A [`Code::AlreadyExists`] status.
+    already_exists = AlreadyExists;
+    /// A [`Code::PermissionDenied`] status.
+    permission_denied = PermissionDenied;
+    /// A [`Code::ResourceExhausted`] status.
+    resource_exhausted = ResourceExhausted;
+    /// A [`Code::FailedPrecondition`] status.
+    failed_precondition = FailedPrecondition;
+    /// A [`Code::Aborted`] status.
+    aborted = Aborted;
+    /// A [`Code::OutOfRange`] status.
+    out_of_range = OutOfRange;
+    /// A [`Code::Unimplemented`] status.
+    unimplemented = Unimplemented;
+    /// A [`Code::Internal`] status.
+    internal = Internal;
+    /// A [`Code::Unavailable`] status.
+    unavailable = Unavailable;
+    /// A [`Code::DataLoss`] status.
+    data_loss = DataLoss;
+    /// A [`Code::Unauthenticated`] status.
+    unauthenticated = Unauthenticated;
+}
+
+impl Code {
+    /// Every code, by number.
+    pub const ALL: [Self; 16] = [
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
+
+    /// The code of this number; [`Code::Unknown`] for a number that is none (a later version's, say).
+    pub fn from_number(number: u8) -> Self {
+        (number as usize)
+            .checked_sub(1)
+            .and_then(|index| Self::ALL.get(index))
+            .copied()
+            .unwrap_or(Self::Unknown)
+    }
+
+    /// The name as gRPC spells it, `NOT_FOUND` for instance.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cancelled => "CANCELLED",
+            Self::Unknown => "UNKNOWN",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::OutOfRange => "OUT_OF_RANGE",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::DataLoss => "DATA_LOSS",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Certainty {
+    /// The certainty of this number on the wire; [`Certainty::Unknown`] for a number that is none.
+    pub fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::NotSent,
+            2 => Self::NotExecuted,
+            3 => Self::Executed,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether it is certain that the handler did not run, so that any call may be tried again.
+    pub fn is_safe_to_retry(self) -> bool {
+        matches!(self, Self::NotSent | Self::NotExecuted)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.code.name())?;
+        if !self.0.message.is_empty() {
+            write!(f, ": {}", self.0.message)?;
+        }
+        for (index, hop) in self.0.hops.iter().enumerate() {
+            f.write_str(if index == 0 { "; the time went to " } else { " > " })?;
+            write!(f, "{hop}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Status");
+        out.field("code", &self.0.code)
+            .field("message", &self.0.message)
+            .field("certainty", &self.0.certainty);
+        if !self.0.details.is_empty() {
+            out.field("details", &self.0.details);
+        }
+        if !self.0.metadata.is_empty() {
+            out.field("metadata", &self.0.metadata);
+        }
+        if let Some(wait) = self.0.retry_after {
+            out.field("retry_after", &wait);
+        }
+        if !self.0.hops.is_empty() {
+            out.field("hops", &self.0.hops);
+        }
+        if let Some(source) = &self.0.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Status {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+impl From<std::convert::Infallible> for Status {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_numbers_agree() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_number(code as u8), code);
+        }
+        assert_eq!(Code::from_number(0), Code::Unknown);
+        assert_eq!(Code::from_number(200), Code::Unknown);
+    }
+
+    #[test]
+    fn a_status_survives_boxing() {
+        let boxed: Box<dyn StdError + Send + Sync> =
+            Box::new(Status::aborted("lost").with_certainty(Certainty::Executed));
+        let status = Status::from_error(boxed);
+        assert_eq!((status.code(), status.certainty()), (Code::Aborted, Certainty::Executed));
+        assert_eq!(Status::from_error("odd".into()).code(), Code::Internal);
+    }
+
+    #[test]
+    fn the_budget_is_readable() {
+        let mut status = Status::deadline_exceeded("after 10ms");
+        status.hops_mut().push(Hop {
+            method: "B/b".into(),
+            budget: Duration::from_millis(10),
+            queue: Some(Duration::from_millis(1)),
+            handler: Some(Duration::from_millis(7)),
+            elapsed: Some(Duration::from_millis(10)),
+        });
+        assert_eq!(
+            status.to_string(),
+            "DEADLINE_EXCEEDED: after 10ms; the time went to B/b (budget 10.0ms: queue 1.0ms, handler 7.0ms, network 2.0ms)"
+        );
+    }
+}
