@@ -1,0 +1,365 @@
+//! Time: deadlines, pings, the two steps of a drain, and the end of a connection.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::super::error::{CancelReason, ConnectionError, ErrorCode};
+use super::super::field::{Reader, put_bytes, put_number};
+use super::super::frame::Kind;
+use super::super::head::ResponseHead;
+use super::super::stream::{State, Stream, StreamId};
+use super::{Connection, Event};
+use crate::status::{Certainty, Status};
+
+/// How long the answer to the ping of a drain may take before the last stream is named all the same (§10).
+const DRAIN_PONG: Duration = Duration::from_secs(5);
+
+/// Deadlines are looked through at most this often: they are no finer than the driver's timer.
+const TICK: Duration = Duration::from_millis(1);
+
+mod key {
+    pub(super) const LAST: u8 = 1;
+    pub(super) const CODE: u8 = 2;
+    pub(super) const MESSAGE: u8 = 3;
+}
+
+/// How far the drain of this side is (§10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Drain {
+    No,
+    /// The peer was told; what it sent before it heard is still served, until this ping is answered or this moment.
+    Announced(u64, Instant),
+    /// Streams above this one are refused.
+    After(StreamId),
+}
+
+impl Drain {
+    pub(super) fn refuses(self, id: StreamId) -> bool {
+        matches!(self, Self::After(last) if id > last)
+    }
+}
+
+/// How many things a connection holds: for tests that look for leaks, and for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Calls of ours under way.
+    pub calls: usize,
+    /// Calls of ours that wait for a stream.
+    pub pending: usize,
+    /// Calls of the peer's under way.
+    pub serving: usize,
+    /// Bytes of the peer's messages that are kept.
+    pub buffered: usize,
+    /// Bytes that wait to be written.
+    pub unwritten: usize,
+    /// The smoothed round-trip time, once a ping has been answered.
+    pub round_trip: Option<Duration>,
+}
+
+impl Connection {
+    /// What the connection holds at the moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let calls = self.streams.iter().filter(|(_, stream)| stream.state == State::Open).count();
+        Snapshot {
+            calls,
+            pending: self.pending.len() + self.pending_oneway.len(),
+            serving: self.streams.len() - calls,
+            buffered: self.buffered,
+            unwritten: self.out.len(),
+            round_trip: self.keepalive.srtt(),
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) should be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.error.is_some() {
+            return None;
+        }
+        let handshake = (!self.established).then(|| self.opened_at + self.config.handshake_timeout);
+        let drain = match self.drain {
+            Drain::Announced(_, at) => Some(at),
+            _ => None,
+        };
+        let keepalive = if self.established { self.keepalive.timeout() } else { None };
+        [handshake, drain, keepalive, self.next_deadline].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        let result = self.handle_time(now);
+        if let Err(error) = &result {
+            self.fail(error.clone());
+        }
+        result
+    }
+
+    fn handle_time(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if self.next_deadline.is_some_and(|at| at <= now) {
+            self.expire(now);
+        }
+        if let Drain::Announced(_, at) = self.drain
+            && at <= now
+        {
+            self.refuse_from_now();
+        }
+        if !self.established {
+            if self.opened_at + self.config.handshake_timeout <= now {
+                return Err(ConnectionError::ours(
+                    ErrorCode::Timeout,
+                    format!(
+                        "the peer's first frame did not come within {:.1?}",
+                        self.config.handshake_timeout
+                    ),
+                ));
+            }
+        } else if self.keepalive.due(now)? {
+            self.send_ping(now);
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_ping(&mut self, now: Instant) -> u64 {
+        let number = self.keepalive.ping(now);
+        self.send_bare(Kind::PING, 0, StreamId(0), &number.to_le_bytes());
+        number
+    }
+
+    /// Remembers that a call must end by then. One field and not a queue: most calls end long before, so it is
+    /// cheaper to look through the few that are open when the nearest deadline has passed.
+    #[inline]
+    pub(super) fn note_deadline(&mut self, deadline: Instant) {
+        if self.next_deadline.is_none_or(|next| deadline < next) {
+            self.next_deadline = Some(deadline);
+        }
+    }
+
+    /// Ends every call whose time is up.
+    fn expire(&mut self, now: Instant) {
+        let mut next: Option<Instant> = None;
+        let mut look = |deadline: Option<Instant>| match deadline {
+            Some(deadline) if deadline <= now => true,
+            Some(deadline) => {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+                false
+            }
+            None => false,
+        };
+        let due: Vec<StreamId> =
+            self.streams.iter().filter(|(_, stream)| look(stream.deadline)).map(|(id, _)| id).collect();
+        for pending in self.pending.iter_mut().chain(&mut self.pending_oneway) {
+            if pending.call.is_some()
+                && look(pending.deadline)
+                && let Some((_, _, options)) = pending.call.take()
+            {
+                self.events.push_back(Event::Expired { token: options.token });
+            }
+        }
+        self.next_deadline = next.map(|next| next.max(now + TICK));
+        for id in due {
+            self.expire_stream(id);
+        }
+        self.open_pending(now);
+    }
+
+    fn expire_stream(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.deadline = None;
+        let token = stream.token;
+        match stream.state {
+            State::Open => {
+                self.free(id);
+                self.send_cancel(id, CancelReason::Deadline);
+                self.events.push_back(Event::Expired { token });
+            }
+            // Nobody but us has heard of it: the rest of it will be dropped as late.
+            State::Receiving => {
+                // `free` gives the credit of a oneway request back; what is left to do for one is nothing.
+                let cost = self.free(id).and_then(|stream| stream.oneway).map(|_| 0);
+                self.refuse(
+                    id,
+                    cost,
+                    Status::deadline_exceeded("the time was up before the whole request was here"),
+                );
+            }
+            State::Running => self.events.push_back(Event::Overdue { stream: id, token }),
+            State::Cancelled => {}
+        }
+    }
+
+    /// Takes no more calls from the peer, in two steps: the peer is told at once, and what it has sent by the time
+    /// that it hears of it is still served.
+    pub fn drain(&mut self, now: Instant) {
+        if self.drain != Drain::No || self.error.is_some() {
+            return;
+        }
+        self.send_drain(Some(u64::MAX), ErrorCode::Graceful, "");
+        if self.established {
+            let number = self.send_ping(now);
+            self.drain = Drain::Announced(number, now + DRAIN_PONG);
+        } else {
+            self.refuse_from_now();
+        }
+    }
+
+    pub(super) fn drain_pong(&mut self, number: u64) {
+        if matches!(self.drain, Drain::Announced(ping, _) if ping == number) {
+            self.refuse_from_now();
+        }
+    }
+
+    fn refuse_from_now(&mut self) {
+        let last = StreamId(self.highest_remote);
+        self.drain = Drain::After(last);
+        self.send_drain(Some(last.0), ErrorCode::Graceful, "");
+    }
+
+    /// Whether a drain is over: the peer can open nothing any more, and nothing is open.
+    pub fn is_drained(&self) -> bool {
+        matches!(self.drain, Drain::After(_)) && self.streams.len() == 0
+    }
+
+    pub(super) fn on_drain(&mut self, header: &[u8]) -> Result<(), ConnectionError> {
+        let (mut last, mut code, mut message) = (u64::MAX, 0, String::new());
+        for field in Reader::new(header) {
+            let Ok(field) = field else {
+                return Err(ConnectionError::ours(ErrorCode::Protocol, "a DRAIN frame that cannot be read"));
+            };
+            match field.key {
+                key::LAST => last = field.number().unwrap_or(u64::MAX),
+                key::CODE => code = field.number().unwrap_or(2),
+                key::MESSAGE => message = String::from_utf8_lossy(field.value).into_owned(),
+                _ => {}
+            }
+        }
+        if code != 0 {
+            return Err(ConnectionError { code: ErrorCode::from_number(code), by_peer: true, message });
+        }
+        if !self.peer_drains {
+            self.peer_drains = true;
+            self.events.push_back(Event::Draining);
+        }
+        let moved = Status::unavailable("the server is shutting down");
+        for pending in self.pending.drain(..).chain(self.pending_oneway.drain(..)) {
+            if let Some((_, _, options)) = pending.call {
+                let status = moved.clone().with_certainty(Certainty::NotSent);
+                self.events.push_back(Event::Failed { token: options.token, status });
+            }
+        }
+        // What the peer has not accepted it will never run; no need to wait for it to say so one by one.
+        let refused: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(id, stream)| stream.state == State::Open && id.0 > last)
+            .map(|(id, _)| id)
+            .collect();
+        for id in refused {
+            if let Some(stream) = self.free(id) {
+                let status = moved.clone().with_certainty(Certainty::NotExecuted);
+                self.events.push_back(Event::Failed { token: stream.token, status });
+            }
+        }
+        Ok(())
+    }
+
+    fn send_drain(&mut self, last: Option<u64>, code: ErrorCode, message: &str) {
+        let (mark, header) = self.out.begin(message.len() + 32);
+        if let Some(last) = last {
+            put_number(header, key::LAST, last);
+        }
+        if code != ErrorCode::Graceful {
+            put_number(header, key::CODE, code as u64);
+            put_bytes(header, key::MESSAGE, &message.as_bytes()[..message.len().min(512)]);
+        }
+        self.finish_frame(mark, Kind::DRAIN, 0, 0, Bytes::new());
+    }
+
+    /// The socket is gone, or the peer has closed it.
+    pub fn handle_lost(&mut self, reason: &str) {
+        self.fail(ConnectionError::ours(ErrorCode::Transport, reason));
+    }
+
+    /// Ends the connection: every call of ours fails, every call of the peer's is cancelled, and the peer is told if
+    /// it is to blame and can still hear it.
+    pub(super) fn fail(&mut self, error: ConnectionError) {
+        if self.error.is_some() {
+            return;
+        }
+        if !error.by_peer && error.code != ErrorCode::Transport {
+            self.send_drain(None, error.code, &error.message);
+        }
+        let message = error.to_string();
+        self.error = Some(error);
+        self.turns.clear();
+        self.reservations.clear();
+        self.next_deadline = None;
+        for pending in self.pending.drain(..).chain(self.pending_oneway.drain(..)) {
+            if let Some((_, _, options)) = pending.call {
+                let status = Status::unavailable(message.clone()).with_certainty(Certainty::NotSent);
+                self.events.push_back(Event::Failed { token: options.token, status });
+            }
+        }
+        let open: Vec<StreamId> = self.streams.iter().map(|(id, _)| id).collect();
+        for id in open {
+            if let Some(stream) = self.streams.remove(id) {
+                self.lose(id, stream, &message);
+            }
+        }
+        self.waiting = 0;
+        self.local_open = 0;
+        self.remote_open = 0;
+        self.buffered = 0;
+    }
+
+    fn lose(&mut self, id: StreamId, stream: Stream, message: &str) {
+        let token = stream.token;
+        match stream.state {
+            State::Open => {
+                // A request of which a byte is still here cannot have been run, for the peer waits for all of it.
+                let certainty =
+                    if stream.ends_at > self.written { Certainty::NotSent } else { Certainty::Unknown };
+                let status = Status::unavailable(message.to_owned()).with_certainty(certainty);
+                self.events.push_back(Event::Failed { token, status });
+            }
+            State::Running => {
+                self.events.push_back(Event::Cancelled {
+                    stream: id,
+                    token,
+                    reason: CancelReason::ConnectionLost,
+                });
+            }
+            State::Receiving | State::Cancelled => {}
+        }
+    }
+
+    /// The answer to a call of the peer's whose time is up, when its handler is gone.
+    pub(crate) fn is_answerable(&mut self, id: StreamId) -> bool {
+        self.streams
+            .get_mut(id)
+            .is_some_and(|stream| stream.oneway.is_none() && stream.state == State::Running)
+    }
+
+    /// When a byte last came.
+    pub fn last_read(&self) -> Instant {
+        self.keepalive.last_read()
+    }
+
+    /// Whether a ping is out.
+    pub fn is_pinging(&self) -> bool {
+        self.keepalive.is_waiting()
+    }
+}
+
+impl ResponseHead {
+    /// The head of an error.
+    pub fn error(status: Status) -> Self {
+        Self { status: Some(status), ..Self::default() }
+    }
+}
