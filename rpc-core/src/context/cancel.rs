@@ -164,3 +164,104 @@ impl Waiters {
         Some(waker)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counter() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (count.clone(), count.into())
+    }
+
+    #[test]
+    fn the_first_reason_counts_and_everybody_is_woken_once() {
+        let place = Cancellation::default();
+        let (one, one_waker) = counter();
+        let (two, two_waker) = counter();
+        place.wait(None, &one_waker).unwrap();
+        place.wait(None, &two_waker).unwrap();
+        assert!(place.cancel(Reason::Caller));
+        assert!(!place.cancel(Reason::Shutdown));
+        assert_eq!(place.reason(), Some(&Reason::Caller));
+        assert_eq!((one.0.load(Ordering::Relaxed), two.0.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!(place.wait(None, &one_waker), None);
+    }
+
+    #[test]
+    fn a_task_that_waits_again_has_its_waker_replaced() {
+        let place = Cancellation::default();
+        let (old, old_waker) = counter();
+        let (new, new_waker) = counter();
+        let key = place.wait(None, &old_waker);
+        assert_eq!(place.wait(key, &old_waker), key);
+        assert_eq!(place.wait(key, &new_waker), key);
+        assert_eq!(place.waiting(), 1);
+        place.cancel(Reason::Caller);
+        assert_eq!((old.0.load(Ordering::Relaxed), new.0.load(Ordering::Relaxed)), (0, 1));
+        assert_eq!(Arc::strong_count(&old), 2, "the test's own, and its waker's");
+    }
+
+    #[test]
+    fn slots_are_used_again() {
+        let place = Cancellation::default();
+        let keys: Vec<_> = (0..100).map(|_| place.wait(None, Waker::noop()).unwrap()).collect();
+        for key in &keys {
+            place.leave(*key);
+            place.leave(*key);
+        }
+        assert_eq!(place.waiting(), 0);
+        for _ in 0..100 {
+            assert!(place.wait(None, Waker::noop()).unwrap() < 100);
+        }
+        assert_eq!(place.waiting(), 100);
+    }
+
+    #[test]
+    fn leaving_after_the_cancellation_is_no_error() {
+        let place = Cancellation::default();
+        let key = place.wait(None, Waker::noop()).unwrap();
+        place.cancel(Reason::ConnectionLost);
+        place.leave(key);
+        assert_eq!(place.waiting(), 0);
+    }
+
+    #[test]
+    fn a_waker_may_come_back_as_it_is_woken_or_dropped() {
+        struct Back(Arc<Cancellation>);
+
+        impl Wake for Back {
+            fn wake(self: Arc<Self>) {
+                assert_eq!(self.0.wait(None, Waker::noop()), None);
+            }
+        }
+
+        impl Drop for Back {
+            fn drop(&mut self) {
+                self.0.leave(0);
+            }
+        }
+
+        let place = Arc::new(Cancellation::default());
+        let waker = || Waker::from(Arc::new(Back(place.clone())));
+        // Replaced, taken out, woken: each of these would deadlock if it happened under the lock.
+        let key = place.wait(None, &waker());
+        place.wait(key, &waker());
+        place.leave(key.unwrap());
+        place.wait(None, &waker());
+        place.cancel(Reason::Caller);
+    }
+}

@@ -201,3 +201,114 @@ impl Future for Cancelled {
 pub(crate) fn has_passed(deadline: Instant) -> bool {
     deadline <= now()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+    use std::task::{Wake, Waker};
+    use std::thread::{self, Thread};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn waiting(context: &Context) -> usize {
+        let node = context.0.as_ref();
+        node.into_iter()
+            .flat_map(Node::chain)
+            .filter_map(|node| node.cancellation())
+            .map(|p| p.waiting())
+            .sum()
+    }
+
+    fn noop() -> TaskContext<'static> {
+        TaskContext::from_waker(Waker::noop())
+    }
+
+    #[tokio::test]
+    async fn waiting_leaves_nothing_behind() {
+        let (parent, _parent_handle) = Context::background().with_cancel();
+        let (child, child_handle) = parent.with_value(1).with_cancel();
+        let mut one = Box::pin(child.cancelled());
+        let mut two = Box::pin(child.run(std::future::pending::<()>()));
+        let never_polled = child.cancelled();
+        assert_eq!(waiting(&child), 0, "a future that is not polled does not wait");
+
+        for _ in 0..3 {
+            assert!(one.as_mut().poll(&mut noop()).is_pending());
+            assert!(two.as_mut().poll(&mut noop()).is_pending());
+        }
+        assert_eq!((waiting(&child), waiting(&parent)), (4, 2), "each waits at both places, once");
+
+        drop((one, never_polled));
+        assert_eq!((waiting(&child), waiting(&parent)), (2, 1));
+        child_handle.cancel("enough");
+        assert!(two.as_mut().poll(&mut noop()).is_ready());
+        assert_eq!(waiting(&child), 0, "it does not wait on at the parent either");
+    }
+
+    #[test]
+    fn a_parent_that_is_cancelled_already_is_not_waited_for() {
+        let (parent, parent_handle) = Context::background().with_cancel();
+        let (child, _handle) = parent.with_cancel();
+        parent_handle.cancel("before");
+        let mut registration = Registration::default();
+        let Poll::Ready(status) = child.poll_cancelled(&noop(), &mut registration) else { panic!() };
+        assert_eq!(status.message(), "before");
+        assert_eq!(waiting(&child), 0);
+    }
+
+    #[test]
+    fn where_nothing_can_be_cancelled_nobody_waits() {
+        let limited = Context::background().with_deadline(Instant::now());
+        for context in [Context::background(), limited.with_value(1)] {
+            let mut registration = Registration::default();
+            // The deadline has passed, and this is not its business.
+            assert!(context.poll_cancelled(&noop(), &mut registration).is_pending());
+            assert!(registration.first.is_none());
+        }
+    }
+
+    #[test]
+    fn no_wake_is_missed_and_no_waker_is_left_when_threads_race() {
+        struct Unpark(Thread);
+
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+
+        fn block_on(context: &Context) {
+            let waker = Waker::from(Arc::new(Unpark(thread::current())));
+            let mut registration = Registration::default();
+            while context.poll_cancelled(&TaskContext::from_waker(&waker), &mut registration).is_pending() {
+                let parked = Instant::now();
+                thread::park_timeout(Duration::from_secs(30));
+                assert!(parked.elapsed() < Duration::from_secs(30), "a wake was missed");
+            }
+        }
+
+        for _ in 0..500 {
+            let (parent, parent_handle) = Context::background().with_cancel();
+            let (child, _handle) = parent.with_cancel();
+            let start = Barrier::new(4);
+            thread::scope(|threads| {
+                threads.spawn(|| {
+                    start.wait();
+                    block_on(&child);
+                });
+                threads.spawn(|| {
+                    start.wait();
+                    block_on(&parent);
+                });
+                threads.spawn(|| {
+                    start.wait();
+                    while child.poll_cancelled(&noop(), &mut Registration::default()).is_pending() {}
+                });
+                start.wait();
+                parent_handle.cancel("now");
+            });
+            assert_eq!(waiting(&child), 0);
+        }
+    }
+}

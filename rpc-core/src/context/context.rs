@@ -1,18 +1,18 @@
 //! [`Context`]: what surrounds a call, as a handle that is cheap to clone.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::context::cancel::{Cancellation, Reason};
 use crate::context::cancelled::{CancelHandle, Cancelled, has_passed};
-use crate::context::node::{Call, CallParts, Kind, Node};
+use crate::context::incoming::Call;
+use crate::context::node::{Kind, Node};
 use crate::context::now;
 use crate::context::peer::Peer;
 use crate::context::trace::TraceContext;
 use crate::metadata::Metadata;
-use crate::status::{Hop, Status};
+use crate::status::Status;
 
 /// Deadline, cancellation and values of the work at hand.
 ///
@@ -76,6 +76,9 @@ impl Context {
     }
 
     /// A child that has this value, found by its type. It hides a value of the same type further up.
+    ///
+    /// A type of your own makes the best name: `with_value(User(…))`. What goes in as an `Arc<User>` is found as that,
+    /// not as a `User`.
     #[must_use = "it makes a child; this context stays as it is"]
     pub fn with_value<T: Send + Sync + 'static>(&self, value: T) -> Self {
         self.child(None, Kind::Value(Arc::new(value)))
@@ -175,7 +178,7 @@ impl Context {
         Self(Some(Node::new(self.0.clone(), deadline, kind)))
     }
 
-    fn call(&self) -> Option<&Call> {
+    pub(in crate::context) fn call(&self) -> Option<&Call> {
         self.0.as_ref()?.call()
     }
 
@@ -184,57 +187,6 @@ impl Context {
             Some(call) => Status::deadline_exceeded(format!("the deadline of {} has passed", call.method)),
             None => Status::deadline_exceeded("the deadline of the context has passed"),
         }
-    }
-}
-
-/// What the framework does with the context of a call that comes in. Everything here goes to the nearest call of the
-/// chain, and nowhere if there is none.
-impl Context {
-    /// The context of a call that comes in: one allocation in all.
-    pub(crate) fn for_call(parts: CallParts) -> Self {
-        let CallParts { deadline, metadata, peer, trace, method } = parts;
-        let call = Call {
-            method,
-            metadata,
-            peer,
-            trace,
-            cancellation: Cancellation::default(),
-            executed: AtomicBool::new(false),
-            hops: Mutex::new(Vec::new()),
-        };
-        Self(Some(Node::new(None, deadline, Kind::Call(call))))
-    }
-
-    /// Ends the call and everything below it; whether it was the first to do so. Only a user's own words allocate.
-    pub(crate) fn cancel_call(&self, reason: Reason) -> bool {
-        self.call().is_some_and(|call| call.cancellation.cancel(reason))
-    }
-
-    /// Notes that the handler was started.
-    pub(crate) fn mark_executed(&self) {
-        if let Some(call) = self.call() {
-            // Relaxed, because it guards no other data.
-            call.executed.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the handler was started.
-    pub(crate) fn was_executed(&self) -> bool {
-        self.call().is_some_and(|call| call.executed.load(Ordering::Relaxed))
-    }
-
-    /// Leaves what a nested call that is dropped unfinished knows of its time budget, for the report of the call that
-    /// it was made in.
-    pub(crate) fn report_hop(&self, hop: Hop) {
-        if let Some(call) = self.call() {
-            call.hops.lock().unwrap_or_else(PoisonError::into_inner).push(hop);
-        }
-    }
-
-    /// Takes what the nested calls have left, in the order in which they left it.
-    pub(crate) fn take_hops(&self) -> Vec<Hop> {
-        let Some(call) = self.call() else { return Vec::new() };
-        std::mem::take(&mut call.hops.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -1,9 +1,10 @@
 //! What surrounds a call: how long it may take, whether anybody still wants it, and what goes with it.
 //!
-//! In reading order: [`mod@context`] (the type), `node` (the chain that it points to), `cancel` (one place that can be
-//! cancelled, and who waits there), [`cancelled`] (waiting for the end), [`scope`] (which context is the current one,
-//! tasks), [`group`] (tasks of which the first error ends the rest), [`trace`] (W3C trace context), [`peer`] (the other
-//! end), `clock` (the time, which tests may stop).
+//! In reading order: `context` (the type), `node` (the chain that it points to), `incoming` (a call, as the root of a
+//! chain), `cancel` (one place that can be cancelled, and who waits there), `cancelled` (waiting for the end, and
+//! bringing it about), `scope` (which context is the current one, and tasks that keep it), `group` (tasks of which the
+//! first error ends the rest), `trace` (W3C trace context), `peer` (the other end), `clock` (the time, which tests may
+//! stop).
 //!
 //! A context is a chain of small nodes, each made from its parent and never changed. Two rules give its direction:
 //!
@@ -57,15 +58,16 @@
 //! wrap it in a struct of your own.
 
 mod cancel;
-pub mod cancelled;
+mod cancelled;
 mod clock;
 #[expect(clippy::module_inception, reason = "named after its type, as every file here")]
-pub mod context;
-pub mod group;
+mod context;
+mod group;
+mod incoming;
 mod node;
-pub mod peer;
-pub mod scope;
-pub mod trace;
+mod peer;
+mod scope;
+mod trace;
 
 pub(crate) use cancel::Reason;
 pub(crate) use cancelled::Registration;
@@ -73,7 +75,7 @@ pub use cancelled::{CancelHandle, Cancelled};
 pub(crate) use clock::{now, sleep_until};
 pub use context::Context;
 pub use group::Group;
-pub(crate) use node::CallParts;
+pub(crate) use incoming::CallParts;
 pub use peer::Peer;
 pub(crate) use scope::poll_in;
 pub use scope::{Run, Scope, spawn};

@@ -7,30 +7,12 @@
 use std::any::Any;
 use std::fmt;
 use std::iter;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::context::cancel::{Cancellation, Reason};
-use crate::context::peer::Peer;
+use crate::context::incoming::Call;
 use crate::context::trace::TraceContext;
-use crate::metadata::Metadata;
-use crate::status::Hop;
-
-/// What a server knows of a call as it comes in.
-#[derive(Debug)]
-pub(crate) struct CallParts {
-    /// When the call must be complete.
-    pub(crate) deadline: Option<Instant>,
-    /// What came with the request.
-    pub(crate) metadata: Metadata,
-    /// Who calls.
-    pub(crate) peer: Option<Peer>,
-    /// The trace that the call belongs to.
-    pub(crate) trace: Option<TraceContext>,
-    /// The method, as `service/Method`.
-    pub(crate) method: &'static str,
-}
 
 /// One link: what it adds to its parent.
 pub(crate) struct Node {
@@ -43,8 +25,7 @@ pub(crate) struct Node {
 }
 
 /// What a node adds.
-// Most nodes are calls, and a call is to cost one allocation: its part stays in the node.
-#[allow(clippy::large_enum_variant)]
+#[expect(clippy::large_enum_variant, reason = "most nodes are calls, and a call is to cost one allocation")]
 pub(crate) enum Kind {
     /// Only a nearer deadline.
     Limit,
@@ -52,20 +33,6 @@ pub(crate) enum Kind {
     Value(Arc<dyn Any + Send + Sync>),
     Trace(TraceContext),
     Call(Call),
-}
-
-/// A call that a server handles.
-#[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) method: &'static str,
-    pub(crate) metadata: Metadata,
-    pub(crate) peer: Option<Peer>,
-    pub(crate) trace: Option<TraceContext>,
-    pub(crate) cancellation: Cancellation,
-    /// Whether the handler was started.
-    pub(crate) executed: AtomicBool,
-    /// What the nested calls that were dropped unfinished knew of their time budget. Allocates with the first one.
-    pub(crate) hops: Mutex<Vec<Hop>>,
 }
 
 impl Node {

@@ -217,3 +217,36 @@ impl<F: Future> Future for Run<F> {
         ended.map(Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_poll_moves_the_context_and_gives_it_back() {
+        let mut context = Context::background().with_value(7_u8);
+        let node = context.0.clone().unwrap();
+        let outer = Context::background().with_value("outer");
+        outer.sync_scope(|| {
+            poll_in(&mut context, || {
+                assert_eq!(Arc::strong_count(&node), 2, "this test's handle and the thread's");
+                assert_eq!(Context::current().value::<u8>().as_deref(), Some(&7));
+                assert!(Context::current().value::<&str>().is_none());
+            });
+            assert!(Context::current().value::<&str>().is_some());
+        });
+        assert!(Arc::ptr_eq(context.0.as_ref().unwrap(), &node));
+    }
+
+    #[test]
+    fn a_panic_gives_both_contexts_back() {
+        let mut context = Context::background().with_value(7_u8);
+        let panicked = catch_unwind(AssertUnwindSafe(|| poll_in(&mut context, || panic!("on purpose"))));
+        assert!(panicked.is_err());
+        assert!(Context::current().0.is_none());
+        assert!(context.value::<u8>().is_some());
+    }
+}

@@ -140,3 +140,102 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     }
     Some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const SPAN: &str = "00f067aa0ba902b7";
+
+    #[test]
+    fn what_the_standard_allows_is_read() {
+        let cases = [
+            (format!("00-{TRACE}-{SPAN}-01"), true),
+            (format!("00-{TRACE}-{SPAN}-00"), false),
+            // Flags that we do not know.
+            (format!("00-{TRACE}-{SPAN}-ff"), true),
+            (format!("00-{TRACE}-{SPAN}-02"), false),
+            // Later versions, with and without more parts.
+            (format!("01-{TRACE}-{SPAN}-01"), true),
+            (format!("cc-{TRACE}-{SPAN}-01-what-the-future-brings"), true),
+            (format!("fe-{TRACE}-{SPAN}-00-"), false),
+        ];
+        for (text, sampled) in cases {
+            let trace = TraceContext::parse(&text).expect(&text);
+            assert_eq!(trace.is_sampled(), sampled, "{text}");
+            assert_eq!(trace.traceparent(), format!("00-{TRACE}-{SPAN}-0{}", u8::from(sampled)));
+        }
+    }
+
+    #[test]
+    fn what_the_standard_forbids_is_not_read() {
+        let cases = [
+            String::new(),
+            "00".to_owned(),
+            format!("00-{TRACE}-{SPAN}"),
+            format!("00-{TRACE}-{SPAN}-"),
+            format!("00-{TRACE}-{SPAN}-0"),
+            format!("00-{TRACE}-{SPAN}-01-"),
+            format!("00-{TRACE}-{SPAN}-01-more"),
+            format!("00-{TRACE}-{SPAN}-011"),
+            format!("01-{TRACE}-{SPAN}-01more"),
+            format!("ff-{TRACE}-{SPAN}-01"),
+            format!("0g-{TRACE}-{SPAN}-01"),
+            format!("00-{}-{SPAN}-01", "0".repeat(32)),
+            format!("00-{TRACE}-{}-01", "0".repeat(16)),
+            format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
+            format!("00-{TRACE}-{}-01", SPAN.to_uppercase()),
+            format!("00-{TRACE}-{SPAN}-0A"),
+            format!("00-{TRACE}-{SPAN}-+1"),
+            format!(" 00-{TRACE}-{SPAN}-01"),
+            format!("00_{TRACE}_{SPAN}_01"),
+            format!("00-{}-{SPAN}0-01", &TRACE[1..]),
+            format!("00-{}ä-{SPAN}-01", &TRACE[2..]),
+        ];
+        for text in cases {
+            assert_eq!(TraceContext::parse(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_of_another_shape_are_not_read() {
+        let bytes = TraceContext::new_root().to_bytes();
+        let mut long = bytes.to_vec();
+        long.push(0);
+        let mut no_trace = bytes;
+        no_trace[..16].fill(0);
+        let mut no_span = bytes;
+        no_span[16..24].fill(0);
+        for wrong in [&bytes[..24], &bytes[..15], &long, &no_trace, &no_span, &[]] {
+            assert_eq!(TraceContext::from_bytes(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn new_traces_are_new_and_sampled() {
+        let (one, two) = (TraceContext::new_root(), TraceContext::new_root());
+        assert!(one.is_sampled());
+        assert_ne!(one.trace_id, two.trace_id);
+        assert_eq!(one.child().flags, one.flags);
+    }
+
+    proptest! {
+        #[test]
+        fn both_forms_come_back(trace_id in 1_u128.., span_id in 1_u64.., flags in 0_u8..2) {
+            let trace =
+                TraceContext { trace_id: trace_id.to_be_bytes(), span_id: span_id.to_be_bytes(), flags };
+            prop_assert_eq!(TraceContext::from_bytes(&trace.to_bytes()), Some(trace));
+            prop_assert_eq!(TraceContext::parse(&trace.traceparent()), Some(trace));
+        }
+
+        #[test]
+        fn any_text_is_survived(text in "[0-9a-fg-]{0,60}|.{0,60}|[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}.{0,3}") {
+            if let Some(trace) = TraceContext::parse(&text) {
+                prop_assert_eq!(TraceContext::parse(&trace.traceparent()), Some(trace));
+            }
+        }
+    }
+}
