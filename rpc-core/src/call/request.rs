@@ -1,14 +1,12 @@
 //! [`Request`]: a call on its way from the client's edge through the layers to the handler.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::call::descriptor::MethodDescriptor;
-use crate::context::{Context, TraceContext};
+use crate::context::{Context, Peer, TraceContext};
 use crate::metadata::Metadata;
 
 /// A call going down: method, encoded body, metadata, deadline.
@@ -39,28 +37,6 @@ pub struct Deadline {
     pub(crate) since: Instant,
     /// Where it comes from: `"call"`, `"method"`, `"channel"`, `"context"`, `"peer"`, `"layer"`.
     pub(crate) source: &'static str,
-}
-
-/// The other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Peer(Arc<str>);
-
-impl Peer {
-    /// A peer of this address, `127.0.0.1:7000` or `unix:/run/x.sock` for instance.
-    pub fn new(address: impl Into<Arc<str>>) -> Self {
-        Self(address.into())
-    }
-
-    /// The address, in words.
-    pub fn address(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl Request {
