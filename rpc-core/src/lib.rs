@@ -14,6 +14,7 @@ pub mod message;
 pub mod metadata;
 pub mod server;
 pub mod status;
+pub mod transport;
 pub mod wire;
 
 #[doc(hidden)]

@@ -102,19 +102,15 @@ pub enum Event {
     },
     /// The peer gave up a call that we are running. The stream stays open until [`Connection::close`].
     Cancelled {
-        /// The stream.
+        /// The stream; [`Connection::token`] tells whose.
         stream: StreamId,
-        /// Whose.
-        token: Token,
         /// Why.
         reason: CancelReason,
     },
     /// The time of a call that we are running is up. The stream stays open until [`Connection::respond`].
     Overdue {
-        /// The stream.
+        /// The stream; [`Connection::token`] tells whose.
         stream: StreamId,
-        /// Whose.
-        token: Token,
     },
     /// The peer takes no more calls on this connection.
     Draining,
@@ -298,6 +294,12 @@ impl Connection {
     #[inline]
     pub fn calls(&self) -> usize {
         self.local_open as usize + self.pending.len() + self.pending_oneway.len()
+    }
+
+    /// Whether streams have parts to send, once there is credit for them.
+    #[inline]
+    pub fn has_turns(&self) -> bool {
+        !self.turns.is_empty()
     }
 
     /// How many bytes wait to be written.

@@ -553,7 +553,7 @@ impl Connection {
                     stream.state = State::Cancelled;
                     stream.deadline = None;
                     stream.outbox = None;
-                    self.events.push_back(Event::Cancelled { stream: id, token: stream.token, reason });
+                    self.events.push_back(Event::Cancelled { stream: id, reason });
                 }
             }
         }

@@ -360,6 +360,11 @@ impl Connection {
         }
     }
 
+    /// The number that is kept with a stream of the peer's; [`Token::NONE`] if there is none.
+    pub fn token(&mut self, id: StreamId) -> Token {
+        self.streams.get_mut(id).map_or(Token::NONE, |stream| stream.token)
+    }
+
     /// Answers a call of the peer's. If `end` is set this is all, and the stream is closed; otherwise items follow,
     /// and [`finish`](Self::finish). A call that was given up, or is oneway, is only closed.
     #[inline]
@@ -423,6 +428,10 @@ impl Connection {
         if let Some(stream) = self.streams.get_mut(id) {
             // The handler is done with a unary call: nothing is overdue any more but the writing.
             stream.deadline = None;
+            // What waits for the peer to take it counts like what the peer has sent: one that asks for much and reads
+            // nothing is refused more.
+            stream.buffered += length as u32;
+            self.buffered += length;
             let outbox = stream.outbox.get_or_insert_default();
             outbox.messages.push_back(Outgoing { body, begun: true, end });
         }

@@ -189,7 +189,7 @@ impl Connection {
                     Status::deadline_exceeded("the time was up before the whole request was here"),
                 );
             }
-            State::Running => self.events.push_back(Event::Overdue { stream: id, token }),
+            State::Running => self.events.push_back(Event::Overdue { stream: id }),
             State::Cancelled => {}
         }
     }
@@ -219,6 +219,11 @@ impl Connection {
         let last = StreamId(self.highest_remote);
         self.drain = Drain::After(last);
         self.send_drain(Some(last.0), ErrorCode::Graceful, "");
+    }
+
+    /// Whether nothing is open in either direction.
+    pub fn is_idle(&self) -> bool {
+        self.streams.len() == 0 && self.pending.is_empty() && self.pending_oneway.is_empty()
     }
 
     /// Whether a drain is over: the peer can open nothing any more, and nothing is open.
@@ -329,21 +334,10 @@ impl Connection {
                 self.events.push_back(Event::Failed { token, status });
             }
             State::Running => {
-                self.events.push_back(Event::Cancelled {
-                    stream: id,
-                    token,
-                    reason: CancelReason::ConnectionLost,
-                });
+                self.events.push_back(Event::Cancelled { stream: id, reason: CancelReason::ConnectionLost });
             }
             State::Receiving | State::Cancelled => {}
         }
-    }
-
-    /// The answer to a call of the peer's whose time is up, when its handler is gone.
-    pub(crate) fn is_answerable(&mut self, id: StreamId) -> bool {
-        self.streams
-            .get_mut(id)
-            .is_some_and(|stream| stream.oneway.is_none() && stream.state == State::Running)
     }
 
     /// When a byte last came.

@@ -1,0 +1,136 @@
+//! The calls of one connection: each is routed, and its handler is run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::call::request::Deadline;
+use crate::call::{BoxFuture, Request, Response};
+use crate::context::{CallParts, Context, TraceContext, now};
+use crate::server::exchange::{self, Polled, Task};
+use crate::server::router::{Route, Router};
+use crate::status::Status;
+use crate::transport::driver::{Answer, Dispatch};
+use crate::transport::link::Link;
+use crate::wire::head::IncomingHead;
+use crate::wire::{Incoming, ResponseHead};
+
+/// How long handlers may be run in place in one go, before the rest get tasks: a connection's other calls wait for it.
+const IN_PLACE: Duration = Duration::from_micros(100);
+
+/// A handler that computes for longer than this without awaiting gets a task from then on.
+const SLOW: Duration = Duration::from_micros(50);
+
+/// The serving side of one connection. Belongs to its driver, so nothing here is locked.
+pub(crate) struct Serving {
+    router: Arc<Router>,
+    /// The routes of the names that the peer has bound, by number.
+    bound: Vec<Option<Arc<Route>>>,
+    /// When the handlers of this round began to run in place, as far as that is known.
+    batch: Option<(Instant, Instant)>,
+}
+
+impl Serving {
+    pub(crate) fn new(router: Arc<Router>) -> Self {
+        Self { router, bound: Vec::new(), batch: None }
+    }
+
+    /// The route of a request: by number where the name is bound, a look-up by name the first time.
+    #[inline]
+    fn route(&mut self, link: &Link, head: &IncomingHead) -> Result<Arc<Route>, Status> {
+        let Some(number) = head.number else {
+            let path = head.name.as_deref().unwrap_or_default();
+            return self.router.find(path).cloned().ok_or_else(|| self.unknown(path));
+        };
+        if let Some(Some(route)) = self.bound.get(number as usize) {
+            return Ok(route.clone());
+        }
+        let path: Box<str> = link.lock().wire.method_name(number).unwrap_or_default().into();
+        let Some(route) = self.router.find(&path).cloned() else { return Err(self.unknown(&path)) };
+        let number = number as usize;
+        if self.bound.len() <= number {
+            self.bound.resize(number + 1, None);
+        }
+        self.bound[number] = Some(route.clone());
+        Ok(route)
+    }
+
+    fn unknown(&self, path: &str) -> Status {
+        Status::unimplemented(self.router.missing(path))
+    }
+}
+
+impl Dispatch for Serving {
+    fn request(&mut self, link: &Arc<Link>, incoming: Incoming, answers: &mut Vec<Answer>) {
+        let Incoming { stream, mut head, body, oneway, received, deadline, .. } = incoming;
+        let route = match self.route(link, &head) {
+            Ok(route) => route,
+            Err(status) => {
+                let reply = (!oneway).then(|| (ResponseHead::refusal(status), Bytes::new()));
+                answers.push(Answer { stream, reply });
+                return;
+            }
+        };
+        let started = match self.batch {
+            // Handlers that run one after the other share a look at the clock.
+            Some((_, last)) if answers.last().is_some() => last,
+            _ => {
+                let at = now();
+                self.batch = Some((at, at));
+                at
+            }
+        };
+        let context = Context::for_call(CallParts {
+            deadline,
+            metadata: std::mem::take(&mut head.metadata),
+            peer: Some(link.peer().clone()),
+            trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
+            method: route.method.path,
+        });
+        let request = request(&route, &head, body, context.clone(), received, deadline);
+        let call = exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
+
+        let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > IN_PLACE);
+        if over || route.is_slow() {
+            Task::start(link, call, Start::Request(request));
+            return;
+        }
+        match exchange::begin(call, &*route.service, request) {
+            Polled::Ready(answer, ended) => {
+                if ended.saturating_duration_since(started) > SLOW {
+                    route.set_slow();
+                }
+                if let Some((_, last)) = &mut self.batch {
+                    *last = ended;
+                }
+                answers.push(answer);
+            }
+            Polled::Pending(call, future) => Task::start(link, call, Start::Future(future)),
+        }
+    }
+}
+
+/// What a handler's task begins with.
+pub(crate) enum Start {
+    Request(Request),
+    Future(BoxFuture<Result<Response, Status>>),
+}
+
+fn request(
+    route: &Route,
+    head: &IncomingHead,
+    body: Bytes,
+    context: Context,
+    received: Instant,
+    deadline: Option<Instant>,
+) -> Request {
+    let mut request = Request::new(route.method, head.codec, body);
+    request.deadline = deadline.map(|at| Deadline { at, since: received, source: "caller" });
+    request.trace = context.trace();
+    request.peer = context.peer().cloned();
+    request.attempt = head.attempt;
+    request.is_retry = head.is_retry;
+    request.context = context;
+    request
+}
