@@ -17,7 +17,9 @@ pub use crate::call::{
 };
 pub use crate::client::{Call, Channel, IntoTarget};
 pub use crate::codec::{Codec, CodecError, Json, Protobuf};
-pub use crate::message::{DecodeError, Message};
+pub use crate::message::{DecodeError, Empty, Message, field};
 pub use crate::server::Serve;
 pub use crate::server::handler::{serve, unknown_method};
 pub use crate::status::{Code, Detail, Status};
+#[cfg(feature = "macros")]
+pub use rpc_macros::message;

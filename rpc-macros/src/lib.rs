@@ -1,4 +1,6 @@
 //! The macros of Courier.
+mod message;
+
 use proc_macro::TokenStream;
 
 /// Turns a trait into a client and a server.
@@ -9,8 +11,8 @@ pub fn service(_: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Lets a struct or an enum travel.
 #[proc_macro_attribute]
-pub fn message(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
+    message::expand(args.into(), item.into()).into()
 }
 
 /// An error whose variants travel with their fields.
