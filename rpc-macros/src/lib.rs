@@ -1,16 +1,24 @@
 //! The macros of Courier.
+
+mod case;
+mod ctxt;
+mod duration;
+mod message;
+mod service;
+mod wire_name;
+
 use proc_macro::TokenStream;
 
 /// Turns a trait into a client and a server.
 #[proc_macro_attribute]
-pub fn service(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn service(args: TokenStream, item: TokenStream) -> TokenStream {
+    service::expand(args.into(), item.into()).into()
 }
 
 /// Lets a struct or an enum travel.
 #[proc_macro_attribute]
-pub fn message(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
+    message::expand(args.into(), item.into()).into()
 }
 
 /// An error whose variants travel with their fields.

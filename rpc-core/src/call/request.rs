@@ -1,6 +1,5 @@
 //! [`Request`]: a call on its way from the client's edge through the layers to the handler.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,6 +7,7 @@ use bytes::Bytes;
 use crate::call::descriptor::MethodDescriptor;
 use crate::context::{Context, Peer, TraceContext};
 use crate::metadata::Metadata;
+use crate::status::Status;
 
 /// A call going down: method, encoded body, metadata, deadline.
 ///
@@ -37,6 +37,17 @@ pub struct Deadline {
     pub(crate) since: Instant,
     /// Where it comes from: `"call"`, `"method"`, `"channel"`, `"context"`, `"peer"`, `"layer"`.
     pub(crate) source: &'static str,
+}
+
+impl Deadline {
+    /// The error of a call whose time is up, in words that name the limit and who set it.
+    pub(crate) fn status(&self, path: &str) -> Status {
+        Status::deadline_exceeded(format!(
+            "{path} was not complete after {:.1?} (limit set by the {})",
+            self.at.saturating_duration_since(self.since),
+            self.source
+        ))
+    }
 }
 
 impl Request {
@@ -157,17 +168,11 @@ impl Request {
         self.hash_key
     }
 
-    /// The error of a call whose time is up, in words that name the limit and who set it.
-    pub(crate) fn deadline_status(&self) -> crate::Status {
-        let message: Cow<'static, str> = match self.deadline {
-            Some(Deadline { at, since, source }) => format!(
-                "{} was not complete after {:.1?} (limit set by the {source})",
-                self.method.path,
-                at.saturating_duration_since(since)
-            )
-            .into(),
-            None => "out of time".into(),
-        };
-        crate::Status::deadline_exceeded(message)
+    /// The error of a call whose time is up.
+    pub(crate) fn deadline_status(&self) -> Status {
+        match self.deadline {
+            Some(deadline) => deadline.status(self.method.path),
+            None => Status::deadline_exceeded("the time is up"),
+        }
     }
 }

@@ -204,7 +204,8 @@ pub(crate) fn has_passed(deadline: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Barrier};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Wake, Waker};
     use std::thread::{self, Thread};
     use std::time::Duration;
@@ -270,6 +271,9 @@ mod tests {
 
     #[test]
     fn no_wake_is_missed_and_no_waker_is_left_when_threads_race() {
+        /// Only a test that fails takes this long.
+        const PATIENCE: Duration = Duration::from_secs(10);
+
         struct Unpark(Thread);
 
         impl Wake for Unpark {
@@ -278,37 +282,61 @@ mod tests {
             }
         }
 
+        fn spin_until(counter: &AtomicUsize, round: usize) {
+            let start = Instant::now();
+            let mut spins = 0_u32;
+            while counter.load(Ordering::SeqCst) < round {
+                spins += 1;
+                // On a machine with one free core, spinning on would only hold the other thread up.
+                if spins.is_multiple_of(1_000) {
+                    assert!(start.elapsed() < PATIENCE, "the other thread is gone");
+                    thread::yield_now();
+                } else {
+                    std::hint::spin_loop();
+                }
+            }
+        }
+
         fn block_on(context: &Context) {
             let waker = Waker::from(Arc::new(Unpark(thread::current())));
             let mut registration = Registration::default();
             while context.poll_cancelled(&TaskContext::from_waker(&waker), &mut registration).is_pending() {
                 let parked = Instant::now();
-                thread::park_timeout(Duration::from_secs(30));
-                assert!(parked.elapsed() < Duration::from_secs(30), "a wake was missed");
+                thread::park_timeout(PATIENCE);
+                assert!(parked.elapsed() < PATIENCE, "a wake was missed");
             }
         }
 
-        for _ in 0..500 {
-            let (parent, parent_handle) = Context::background().with_cancel();
-            let (child, _handle) = parent.with_cancel();
-            let start = Barrier::new(4);
-            thread::scope(|threads| {
-                threads.spawn(|| {
-                    start.wait();
-                    block_on(&child);
-                });
-                threads.spawn(|| {
-                    start.wait();
-                    block_on(&parent);
-                });
-                threads.spawn(|| {
-                    start.wait();
-                    while child.poll_cancelled(&noop(), &mut Registration::default()).is_pending() {}
-                });
-                start.wait();
-                parent_handle.cancel("now");
+        // Two threads that meet at each context, spinning, so that the cancellation often hits the registration itself.
+        let contexts: Vec<_> = (0..20_000)
+            .map(|_| {
+                let (parent, handle) = Context::background().with_cancel();
+                let (child, child_handle) = parent.with_cancel();
+                (child, handle, child_handle)
+            })
+            .collect();
+        let (cancelling, waiting_at) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|threads| {
+            threads.spawn(|| {
+                for (n, (child, ..)) in contexts.iter().enumerate() {
+                    waiting_at.store(n + 1, Ordering::SeqCst);
+                    spin_until(&cancelling, n + 1);
+                    if n % 4 == 0 {
+                        while child.poll_cancelled(&noop(), &mut Registration::default()).is_pending() {}
+                    } else {
+                        block_on(child);
+                    }
+                }
             });
-            assert_eq!(waiting(&child), 0);
-        }
+            for (n, (_, handle, _)) in contexts.iter().enumerate() {
+                spin_until(&waiting_at, n + 1);
+                cancelling.store(n + 1, Ordering::SeqCst);
+                for _ in 0..fastrand::u32(..16) {
+                    std::hint::spin_loop();
+                }
+                handle.cancel("now");
+            }
+        });
+        assert!(contexts.iter().all(|(child, ..)| waiting(child) == 0));
     }
 }

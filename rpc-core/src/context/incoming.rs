@@ -68,6 +68,11 @@ impl Context {
         self.call().is_some_and(|call| call.cancellation.cancel(reason))
     }
 
+    /// The method of the call, as `service/Method`.
+    pub(crate) fn method(&self) -> Option<&'static str> {
+        self.call().map(|call| call.method)
+    }
+
     /// Notes that the handler was started.
     pub(crate) fn mark_executed(&self) {
         if let Some(call) = self.call() {

@@ -70,6 +70,8 @@ pub(crate) struct Driver<D> {
     ends_at: Option<Instant>,
     /// Bytes that waited to be written when last looked at.
     unwritten: usize,
+    /// Whether those who wait for the connection to be established have been told.
+    settled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,6 +102,7 @@ impl<D: Dispatch> Driver<D> {
             phase: Phase::Open,
             ends_at: None,
             unwritten: 0,
+            settled: false,
         }
     }
 
@@ -246,7 +249,7 @@ impl<D: Dispatch> Driver<D> {
         self.wake();
         self.dispatch();
 
-        let (timeout, turns);
+        let (timeout, turns, settled);
         {
             let mut state = self.link.lock();
             Self::answer(&mut state, &mut self.answers, at);
@@ -260,10 +263,14 @@ impl<D: Dispatch> Driver<D> {
                 self.phase = Phase::Flushing;
             }
             timeout = state.wire.poll_timeout();
+            settled = state.wire.is_established();
             turns = state.wire.has_turns() && !self.out.is_empty();
             self.unwritten = self.out.len() + state.wire.unwritten();
         }
         self.wake();
+        if settled && !std::mem::replace(&mut self.settled, settled) {
+            self.link.tell_settled();
+        }
         if self.phase != Phase::Open && self.ends_at.is_none() {
             self.ends_at = Some(at + LINGER);
         }
@@ -342,6 +349,7 @@ impl<D> Drop for Driver<D> {
             state.all_serving()
         };
         self.link.with(|_| ());
+        self.link.tell_settled();
         for (context, task) in serving {
             context.cancel_call(Reason::ConnectionLost);
             if let Some(task) = task {

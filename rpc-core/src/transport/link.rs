@@ -8,10 +8,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use slab::Slab;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::call::Peer;
@@ -20,13 +21,15 @@ use crate::context::{Context, Reason, now};
 use crate::status::{Hop, Status};
 use crate::wire::connection::{Open, PendingId, Snapshot};
 use crate::wire::{
-    CancelReason, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, StreamId, Token,
+    CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
 pub(crate) struct Link {
     state: Mutex<State>,
     peer: Peer,
+    /// Told when the peer's SETTINGS have come, or never will.
+    settled: Notify,
 }
 
 /// What the lock protects.
@@ -79,6 +82,16 @@ struct Serving {
     task: Option<AbortHandle>,
 }
 
+/// The state machine of a new connection.
+pub(crate) fn connection(role: Role, config: &Config) -> Connection {
+    let mut connection = Connection::new(role, config.clone(), now());
+    // The one look at the time of day: it only serves deadlines that are points in time.
+    if let Ok(since) = SystemTime::now().duration_since(UNIX_EPOCH) {
+        connection.set_unix_time(since.as_micros() as u64);
+    }
+    connection
+}
+
 impl Link {
     pub(crate) fn new(wire: Connection, peer: Peer) -> Arc<Self> {
         Arc::new(Self {
@@ -93,7 +106,33 @@ impl Link {
                 closing: false,
             }),
             peer,
+            settled: Notify::new(),
         })
+    }
+
+    /// Waits until the peer has shown that it speaks the protocol.
+    ///
+    /// # Errors
+    /// Why the connection ended before.
+    pub(crate) async fn established(&self) -> Result<(), String> {
+        loop {
+            let settled = self.settled.notified();
+            {
+                let state = self.lock();
+                if let Some(error) = state.wire.error() {
+                    return Err(error.to_string());
+                }
+                if state.wire.is_established() {
+                    return Ok(());
+                }
+            }
+            settled.await;
+        }
+    }
+
+    /// Tells those who wait for the connection to be established, or to have failed.
+    pub(crate) fn tell_settled(&self) {
+        self.settled.notify_waiters();
     }
 
     pub(crate) fn peer(&self) -> &Peer {

@@ -1,0 +1,98 @@
+//! The orderly end of a server.
+//!
+//! 1. No more connections are accepted.
+//! 2. Every peer is told; what it sent before it heard is still served, what comes later is refused as not executed.
+//! 3. What runs may finish. A connection with nothing open is flushed and closed.
+//! 4. At the limit the rest is cancelled, and the report says what it was.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context::now;
+use crate::server::Server;
+use crate::server::accept::Shared;
+
+/// How a drain went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// How long it took.
+    pub took: Duration,
+    /// The connections that were still busy at the limit.
+    pub late: Vec<Late>,
+}
+
+/// A connection that was still busy when a drain met its limit.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Late {
+    /// The client.
+    pub peer: String,
+    /// The methods of the calls that were cancelled, one entry a call.
+    pub calls: Vec<&'static str>,
+}
+
+impl Report {
+    /// Whether everything ended by itself.
+    pub fn is_clean(&self) -> bool {
+        self.late.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_clean() {
+            return write!(f, "drained in {:.1?}, nothing was cut off", self.took);
+        }
+        write!(f, "drained in {:.1?}; cut off:", self.took)?;
+        for late in &self.late {
+            write!(f, " {} ({})", late.peer, late.calls.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn drain(server: Server, limit: Duration) -> Report {
+    let began = now();
+    let shared = server.shared.clone();
+    shared.close();
+    // Ends accepting and closes the socket: from here on clients are refused at once and go elsewhere.
+    server.accepting.abort();
+    for link in shared.links() {
+        link.with(|state| state.wire.drain(began));
+    }
+    // A limit beyond the end of time is none.
+    let end = began.checked_add(limit).unwrap_or_else(|| began + Duration::from_secs(86_400 * 365));
+    let late = match tokio::time::timeout_at(end.into(), all_ended(&shared)).await {
+        Ok(()) => Vec::new(),
+        Err(_) => late(&shared),
+    };
+    // Dropping the server ends what is left.
+    drop(server);
+    Report { took: now().saturating_duration_since(began), late }
+}
+
+async fn all_ended(shared: &Arc<Shared>) {
+    loop {
+        // Asked for before looking, so that the last one's end is not missed.
+        let ended = shared.ended.notified();
+        if shared.links().is_empty() {
+            return;
+        }
+        ended.await;
+    }
+}
+
+fn late(shared: &Shared) -> Vec<Late> {
+    let links = shared.links();
+    links
+        .iter()
+        .map(|link| {
+            let calls =
+                link.lock().all_serving().iter().filter_map(|(context, _)| context.method()).collect();
+            Late { peer: link.peer().to_string(), calls }
+        })
+        .filter(|late: &Late| !late.calls.is_empty())
+        .collect()
+}
