@@ -31,6 +31,8 @@ pub struct Late {
     pub peer: String,
     /// The methods of the calls that were cancelled, one entry a call.
     pub calls: Vec<&'static str>,
+    /// How many messages were cut off: requests that were not yet here as a whole, replies that were not yet gone.
+    pub partial: usize,
 }
 
 impl Report {
@@ -47,18 +49,25 @@ impl fmt::Display for Report {
         }
         write!(f, "drained in {:.1?}; cut off:", self.took)?;
         for late in &self.late {
-            write!(f, " {} ({})", late.peer, late.calls.join(", "))?;
+            write!(f, " {} ({}", late.peer, late.calls.join(", "))?;
+            match late.partial {
+                0 => f.write_str(")")?,
+                partial if late.calls.is_empty() => write!(f, "{partial} messages in part)")?,
+                partial => write!(f, ", {partial} messages in part)")?,
+            }
         }
         Ok(())
     }
 }
 
-pub(super) async fn drain(server: Server, limit: Duration) -> Report {
+pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     let began = now();
     let shared = server.shared.clone();
     shared.close();
     // Ends accepting and closes the socket: from here on clients are refused at once and go elsewhere.
     server.accepting.abort();
+    // Once it is gone, the address is free for another server. It ends by being aborted.
+    let _ = (&mut server.accepting).await;
     for link in shared.links() {
         link.with(|state| state.wire.drain(began));
     }
@@ -89,10 +98,12 @@ fn late(shared: &Shared) -> Vec<Late> {
     links
         .iter()
         .map(|link| {
-            let calls =
-                link.lock().all_serving().iter().filter_map(|(context, _)| context.method()).collect();
-            Late { peer: link.peer().to_string(), calls }
+            let state = link.lock();
+            let calls: Vec<_> =
+                state.all_serving().iter().filter_map(|(context, _)| context.method()).collect();
+            let partial = state.wire.snapshot().serving.saturating_sub(calls.len());
+            Late { peer: link.peer().to_string(), calls, partial }
         })
-        .filter(|late: &Late| !late.calls.is_empty())
+        .filter(|late| !late.calls.is_empty() || late.partial > 0)
         .collect()
 }
