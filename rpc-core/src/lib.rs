@@ -12,6 +12,7 @@ pub mod codec;
 pub mod context;
 pub mod message;
 pub mod metadata;
+pub mod middleware;
 pub mod server;
 pub mod status;
 pub mod transport;

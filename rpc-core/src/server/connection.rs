@@ -87,9 +87,11 @@ impl Dispatch for Serving {
             peer: Some(link.peer().clone()),
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
+            is_retry: head.is_retry,
         });
         let request = request(&route, &head, body, context.clone(), received, deadline);
-        let call = exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
+        let call =
+            exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
 
         let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > IN_PLACE);
         if over || route.is_slow() {
