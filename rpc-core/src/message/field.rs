@@ -356,3 +356,9 @@ pub fn take_message<'a, T: Message>(parts: Parts<'a>, input: Input<'a>) -> Resul
 pub fn decode<T: Message>(bytes: &Bytes) -> Result<T, DecodeError> {
     T::decode_parts(Parts::new(bytes), Input::new(bytes))
 }
+
+/// None of a oneof's members came, or only such as are unknown.
+#[cold]
+pub fn no_member(message: &'static str) -> DecodeError {
+    DecodeError::new("none of the members is present, of which one must be").within(message, "")
+}

@@ -27,6 +27,7 @@ pub(super) enum Kind {
     Enumeration(Vec<Value>),
 }
 
+#[derive(Clone)]
 pub(super) struct Field {
     pub ident: Ident,
     pub ty: Type,
@@ -105,6 +106,11 @@ impl Message {
     fn new(ident: &Ident, attrs: &[Attribute], attr: Attr, kind: Kind) -> Self {
         let name = attr.name.unwrap_or_else(|| At { value: name::plain(ident), span: ident.span() });
         Self { ident: ident.clone(), name, docs: docs(attrs), reserved: attr.reserved, kind }
+    }
+
+    /// The numbers that no field may take.
+    pub(super) fn reserved(&self) -> Vec<u32> {
+        self.reserved.iter().map(|number| number.value).collect()
     }
 
     /// The name in Rust, for errors.
@@ -257,8 +263,13 @@ fn members(item: &mut syn::ItemEnum, errors: &mut Errors) -> Option<Vec<Member>>
     for variant in &mut item.variants {
         let attr = Attr::take(&mut variant.attrs, Place::Member, errors);
         let ident = variant.ident.clone();
+        if let (Some(_), Some(tag)) = (attr.other, &attr.tag) {
+            errors.push(tag.span, "`other` stands for what is absent or unknown, which has no tag");
+        }
         let tag = attr.tag.unwrap_or_else(|| At { value: next, span: ident.span() });
-        next = tag.value.saturating_add(1);
+        if attr.other.is_none() {
+            next = tag.value.saturating_add(1);
+        }
         let name =
             attr.name.unwrap_or_else(|| At { value: name::snake(&name::plain(&ident)), span: ident.span() });
         let json = name::camel(&name.value);

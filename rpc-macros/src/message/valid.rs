@@ -25,8 +25,10 @@ fn record(fields: &[Field], reserved: &[At<u32>], errors: &mut Errors) {
 }
 
 fn oneof(members: &[Member], reserved: &[At<u32>], errors: &mut Errors) {
-    tags(members.iter().map(|member| &member.tag), reserved, errors);
-    names(members.iter().map(|member| (&member.name, &member.json)), errors);
+    // A variant for the rest is no member.
+    let real = || members.iter().filter(|member| member.other.is_none());
+    tags(real().map(|member| &member.tag), reserved, errors);
+    names(real().map(|member| (&member.name, &member.json)), errors);
     for member in members {
         if let Body::Fields(fields) = &member.body {
             record(fields, &[], errors);

@@ -14,12 +14,8 @@ pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
         let ident = &field.ident;
         quote!(&self.#ident)
     };
-    let schema = schema(
-        &message.name.value,
-        fields,
-        &message.reserved.iter().map(|number| number.value).collect::<Vec<_>>(),
-        &message.docs,
-    );
+    let schema =
+        schema(&message.name.value, fields.iter().map(field_schema), &message.reserved(), &message.docs);
     let mut code = impl_message(ident, &len(fields, own), &write(fields, own), &read(fields, &rust), &schema);
     code.extend(impl_serialize(&quote!(#ident), &quote!(), &serialize(fields, own)));
     code.extend(impl_object(ident, &rust, &from_entries(fields, &rust)));
@@ -129,12 +125,21 @@ pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
 }
 
 /// The schema, made by the compiler.
-pub(super) fn schema(name: &str, fields: &[Field], reserved: &[u32], docs: &str) -> TokenStream {
-    let fields = fields.iter().map(field_schema);
+pub(super) fn schema(
+    name: &str,
+    fields: impl Iterator<Item = TokenStream>,
+    reserved: &[u32],
+    docs: &str,
+) -> TokenStream {
     quote! {
-        // A constant in place, where `Self` still means the type.
+        // Constants in place, where `Self` still means the type.
         ::rpc_core::private::option::Option::Some(const {
-            &::rpc_core::private::field::MessageSchema::new(#name, const { &[#(#fields),*] }, &[#(#reserved),*], #docs)
+            &::rpc_core::private::field::MessageSchema::new(
+                #name,
+                const { &[#(#fields),*] },
+                &[#(#reserved),*],
+                #docs,
+            )
         })
     }
 }
