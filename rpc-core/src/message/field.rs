@@ -14,7 +14,8 @@ use serde::ser::{SerializeMap, Serializer};
 use super::wire::{key_len, put_key, put_varint, varint_len};
 use super::{DecodeError, Message};
 
-pub use super::enumeration::{Enumeration, wire as enumeration};
+pub use super::container::MapKey;
+pub use super::enumeration::{Enumeration, UnknownNumber, wire as enumeration};
 pub use super::json;
 pub use super::schema::{EnumSchema, FieldSchema, Label, MessageSchema, Type};
 pub use super::wire::{Input, Parts, Reader, Wire};

@@ -46,7 +46,7 @@ fn enumeration(values: &[Value], reserved: &[At<u32>], errors: &mut Errors) {
     }
     let mut seen = HashMap::new();
     for value in values {
-        if matches!(value.other, Some(Other::Number(_))) {
+        if matches!(value.other, Some(Other::Number(..))) || !value.counted {
             continue;
         }
         if let Some(first) = seen.insert(value.number.value, &value.ident) {
@@ -55,8 +55,9 @@ fn enumeration(values: &[Value], reserved: &[At<u32>], errors: &mut Errors) {
         }
     }
     names(values.iter().map(|value| (&value.name, &value.short)), errors);
-    let others = values.iter().filter_map(|value| match value.other? {
-        Other::Unit(span) | Other::Number(span) => Some(span),
+    let others = values.iter().filter_map(|value| match &value.other {
+        Some(Other::Unit(span) | Other::Number(span, _)) => Some(*span),
+        None => None,
     });
     one_other(others, errors);
 }

@@ -43,19 +43,22 @@ pub(super) fn in_scope(code: &TokenStream) -> TokenStream {
     }
 }
 
-/// The type as something that may stand in a message.
-fn field(ty: &Type) -> TokenStream {
-    quote_spanned!(ty.span()=> <#ty as ::rpc_core::private::field::Field>)
+/// Something of the type as a field, all on the type's span: that is where the compiler says what it cannot do, and
+/// only once, since it drops what it has said of the same place.
+fn field(ty: &Type, of: &str) -> TokenStream {
+    let (span, of) = (ty.span(), Ident::new(of, ty.span()));
+    quote_spanned!(span=> <#ty as ::rpc_core::private::field::Field>::#of)
 }
 
-/// The type as something that may stand in a variant.
-fn value(ty: &Type) -> TokenStream {
-    quote_spanned!(ty.span()=> <#ty as ::rpc_core::private::field::Value>)
+/// Something of the type as a value in a variant.
+fn value(ty: &Type, of: &str) -> TokenStream {
+    let (span, of) = (ty.span(), Ident::new(of, ty.span()));
+    quote_spanned!(span=> <#ty as ::rpc_core::private::field::Value>::#of)
 }
 
-/// The variable that collects what was read of the field at this place.
-fn slot(at: usize) -> Ident {
-    Ident::new(&format!("slot_{at}"), Span::call_site())
+/// The variable that collects what was read of the field at this place, on the span of its type.
+fn slot(at: usize, span: Span) -> Ident {
+    Ident::new(&format!("slot_{at}"), span)
 }
 
 /// The implementation of `Message`, from its parts.
@@ -157,8 +160,8 @@ fn index_function<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> TokenS
 /// A field in the schema.
 fn field_schema(field: &Field) -> TokenStream {
     let (name, json, tag, docs) = (&field.name.value, &field.json, field.tag.value, &field.docs);
-    let of = self::field(&field.ty);
-    quote!(::rpc_core::private::field::FieldSchema::new(#name, #json, #tag, #of::LABEL, #of::TYPE, #docs))
+    let (label, ty) = (self::field(&field.ty, "LABEL"), self::field(&field.ty, "TYPE"));
+    quote!(::rpc_core::private::field::FieldSchema::new(#name, #json, #tag, #label, #ty, #docs))
 }
 
 /// `Self` in a type, for use outside of the type's own implementations.

@@ -4,7 +4,8 @@
 //! of references, from which it is written, and one that owns, into which it is read.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::super::ast::{Body, Field, Member, Message};
 use super::super::name;
@@ -50,8 +51,8 @@ fn len(members: &[&Member], other: Option<&Ident>) -> TokenStream {
         let (variant, tag) = (&it.ident, it.tag.value);
         match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(Self::#variant(it) => #of::keyed_len(it, #tag),)
+                let of = value(ty, "keyed_len");
+                quote!(Self::#variant(it) => #of(it, #tag),)
             }
             Body::Fields(fields) => {
                 let (pattern, refs) = borrow(variant, fields);
@@ -69,8 +70,8 @@ fn write(members: &[&Member], other: Option<&Ident>) -> TokenStream {
         let (variant, tag) = (&it.ident, it.tag.value);
         match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(Self::#variant(it) => #of::put(it, #tag, out),)
+                let of = value(ty, "put");
+                quote!(Self::#variant(it) => #of(it, #tag, out),)
             }
             Body::Fields(fields) => {
                 let (pattern, refs) = borrow(variant, fields);
@@ -94,11 +95,11 @@ fn write(members: &[&Member], other: Option<&Ident>) -> TokenStream {
 /// Each member has a slot; the last one that came is the value, and one that comes again after another starts anew.
 fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
     let slots = members.iter().enumerate().map(|(at, it)| {
-        let slot = slot(at);
+        let slot = slot(at, it.span());
         match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(let mut #slot: #of::Slot<'_> = ::rpc_core::private::default::Default::default();)
+                let of = value(ty, "Slot");
+                quote_spanned!(ty.span()=> let mut #slot: #of<'_> = ::rpc_core::private::default::Default::default();)
             }
             _ => quote! {
                 let mut #slot: ::rpc_core::private::field::Parts<'_> =
@@ -107,11 +108,11 @@ fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
         }
     });
     let arms = members.iter().enumerate().map(|(at, it)| {
-        let (slot, tag, name) = (slot(at), it.tag.value, &it.name.value);
+        let (slot, tag, name) = (slot(at, it.span()), it.tag.value, &it.name.value);
         let fill = match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(#of::fill(&mut #slot, wire, &mut reader))
+                let of = value(ty, "fill");
+                quote_spanned!(ty.span()=> #of(&mut #slot, wire, &mut reader))
             }
             _ => quote!(#slot.fill(wire, &mut reader)),
         };
@@ -126,11 +127,11 @@ fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
         }
     });
     let takes = members.iter().enumerate().map(|(at, it)| {
-        let (slot, tag, variant, name) = (slot(at), it.tag.value, &it.ident, &it.name.value);
+        let (slot, tag, variant, name) = (slot(at, it.span()), it.tag.value, &it.ident, &it.name.value);
         let (take, some) = match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                (quote!(#of::take(#slot, input)), quote!(it.map(Self::#variant)))
+                let of = value(ty, "take");
+                (quote!(#of(#slot, input)), quote!(it.map(Self::#variant)))
             }
             Body::Fields(fields) => {
                 let owned = owned(variant);
@@ -186,8 +187,8 @@ fn serialize(members: &[&Member], other: Option<&Ident>) -> TokenStream {
         let (variant, json) = (&it.ident, &it.json);
         match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(Self::#variant(it) => #of::to_entry(it, #json, &mut map)?,)
+                let of = value(ty, "to_entry");
+                quote!(Self::#variant(it) => #of(it, #json, &mut map)?,)
             }
             Body::Fields(fields) => {
                 let (pattern, refs) = borrow(variant, fields);
@@ -220,8 +221,8 @@ fn from_entries(members: &[&Member], other: Option<&Ident>, rust: &str) -> Token
         let variant = &it.ident;
         match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(#at => #of::from_entry(&mut map)?.map(Self::#variant),)
+                let of = value(ty, "from_entry");
+                quote!(#at => #of(&mut map)?.map(Self::#variant),)
             }
             Body::Fields(fields) => {
                 let owned = owned(variant);
@@ -274,8 +275,8 @@ fn schema(message: &Message, members: &[&Member]) -> TokenStream {
         let (name, json, tag, docs) = (&it.name.value, &it.json, it.tag.value, &it.docs);
         let ty = match &it.body {
             Body::Single(ty) => {
-                let of = value(ty);
-                quote!(#of::TYPE)
+                let of = value(ty, "TYPE");
+                quote!(#of)
             }
             Body::Fields(_) => {
                 let owned = owned(&it.ident);
