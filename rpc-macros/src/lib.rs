@@ -1,9 +1,12 @@
 //! The macros of Courier.
 
+mod attr;
 mod case;
 mod ctxt;
 mod duration;
+mod error;
 mod service;
+mod spelling;
 mod wire_name;
 
 use proc_macro::TokenStream;
@@ -22,6 +25,6 @@ pub fn message(_: TokenStream, item: TokenStream) -> TokenStream {
 
 /// An error whose variants travel with their fields.
 #[proc_macro_derive(RpcError, attributes(rpc))]
-pub fn rpc_error(_: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn rpc_error(item: TokenStream) -> TokenStream {
+    error::expand(item.into()).into()
 }

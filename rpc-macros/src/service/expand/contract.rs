@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{ItemTrait, ReturnType, TraitItem, parse_quote, parse_quote_spanned, spanned::Spanned};
 
+use crate::attr;
 use crate::service::ast::Service;
-use crate::service::attr;
 
 /// The trait with its `async fn`s spelled out, so that the futures are known to be `Send`.
 pub(super) fn contract(service: &Service<'_>) -> TokenStream {

@@ -6,7 +6,7 @@ use syn::Type;
 use syn::spanned::Spanned;
 
 use crate::service::ast::{Method, Reply, Request, Service};
-use crate::service::spelling;
+use crate::spelling;
 
 /// The generated messages of a method, and its `Method`.
 pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
