@@ -8,8 +8,6 @@ pub use std::{assert, borrow, clone, convert, default, fmt, format, marker, mem,
 
 pub use bytes::{Bytes, BytesMut};
 pub use prost;
-#[cfg(feature = "macros")]
-pub use rpc_macros::message;
 pub use serde;
 pub use tower::Service;
 
@@ -19,13 +17,12 @@ pub use crate::call::{
 };
 pub use crate::client::{Call, Channel, IntoTarget};
 pub use crate::codec::{Codec, CodecError, Json, Protobuf};
-pub use crate::message::{DecodeError, Message};
+pub use crate::message::{DecodeError, Empty, Message, field};
 pub use crate::server::Serve;
 pub use crate::server::handler::{serve, unknown_method};
 pub use crate::status::{Code, Detail, Status};
-
-/// The empty message.
-pub type Empty = ();
+#[cfg(feature = "macros")]
+pub use rpc_macros::message;
 
 /// What the module of a service gets from the scope of its trait, which the module may not see.
 pub trait Described {

@@ -5,6 +5,7 @@ mod case;
 mod ctxt;
 mod duration;
 mod error;
+mod message;
 mod service;
 mod spelling;
 mod wire_name;
@@ -19,8 +20,8 @@ pub fn service(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Lets a struct or an enum travel.
 #[proc_macro_attribute]
-pub fn message(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
+    message::expand(args.into(), item.into()).into()
 }
 
 /// An error whose variants travel with their fields.
