@@ -32,11 +32,17 @@ pub(crate) fn metas(tokens: TokenStream, cx: &Ctxt) -> Vec<Meta> {
 }
 
 /// The string of a `name = "…"`.
-pub(crate) fn text(value: &MetaNameValue, cx: &Ctxt) -> Option<LitStr> {
+pub(crate) fn text(value: &MetaNameValue, example: &str, cx: &Ctxt) -> Option<LitStr> {
     match &value.value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.clone()),
         other => {
-            cx.error(other, "this has to be a string in quotation marks");
+            cx.error(
+                other,
+                format_args!(
+                    "write it in quotation marks, as in `{} = \"{example}\"`",
+                    value.path.to_token_stream()
+                ),
+            );
             None
         }
     }

@@ -85,8 +85,11 @@ impl<'a> ErrorEnum<'a> {
                     status_variant(variant, &attrs, cx);
                     if let Some(first) = status {
                         cx.error(
-                            variant,
-                            format_args!("`{first}` holds foreign statuses already: one variant does"),
+                            &variant.ident,
+                            format_args!(
+                                "`{first}` holds foreign statuses already, and one place is enough: give this variant a \
+                                 code, or leave it out"
+                            ),
                         );
                     }
                     status.get_or_insert(&variant.ident);
@@ -151,11 +154,11 @@ impl VariantAttrs {
             match &meta {
                 Meta::NameValue(value) if value.path.is_ident("code") => {
                     attr::once(out.code.is_some(), &meta, cx);
-                    out.code = attr::text(value, cx);
+                    out.code = attr::text(value, "not_found", cx);
                 }
                 Meta::NameValue(value) if value.path.is_ident("message") => {
                     attr::once(out.message.is_some(), &meta, cx);
-                    out.message = attr::text(value, cx);
+                    out.message = attr::text(value, "no account {id}", cx);
                 }
                 Meta::Path(path) if path.is_ident("status") => {
                     attr::once(out.status.is_some(), &meta, cx);
@@ -182,7 +185,7 @@ fn enum_name(item: &DeriveInput, cx: &Ctxt) -> String {
         match &meta {
             Meta::NameValue(value) if value.path.is_ident("name") => {
                 attr::once(name.is_some(), &meta, cx);
-                name = attr::text(value, cx);
+                name = attr::text(value, "demo.v1.BankError", cx);
             }
             meta => cx.error(
                 meta,

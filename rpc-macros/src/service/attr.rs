@@ -63,7 +63,7 @@ impl ServiceAttrs {
             match &meta {
                 Meta::NameValue(value) if value.path.is_ident("name") => {
                     once(out.name.is_some(), &meta, cx);
-                    out.name = text(value, cx).map(|text| (text.value(), text.span()));
+                    out.name = text(value, "demo.v1.Greeter", cx).map(|text| (text.value(), text.span()));
                 }
                 Meta::List(list) if list.path.is_ident("codecs") => {
                     once(out.codecs.is_some(), &meta, cx);
@@ -95,11 +95,11 @@ impl RpcAttrs {
             match &meta {
                 Meta::NameValue(value) if value.path.is_ident("name") => {
                     once(out.name.is_some(), &meta, cx);
-                    out.name = text(value, cx).map(|text| (text.value(), text.span()));
+                    out.name = text(value, "SayHello", cx).map(|text| (text.value(), text.span()));
                 }
                 Meta::NameValue(value) if value.path.is_ident("timeout") => {
                     once(out.timeout.is_some(), &meta, cx);
-                    out.timeout = text(value, cx).and_then(|text| {
+                    out.timeout = text(value, "200ms", cx).and_then(|text| {
                         duration::parse(&text.value()).map_err(|error| cx.error(&text, error)).ok()
                     });
                 }
