@@ -65,6 +65,8 @@ pub trait Message: Sized {
     }
 }
 
+// A type that is no message should hear of `#[message]`, not of prost.
+#[diagnostic::do_not_recommend]
 impl<T: prost::Message + Default> Message for T {
     fn encode(&self, out: &mut BytesMut) {
         self.encode_raw(out);
