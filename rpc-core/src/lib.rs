@@ -12,6 +12,8 @@ pub mod codec;
 pub mod context;
 pub mod message;
 pub mod metadata;
+#[cfg(feature = "proto")]
+pub mod proto;
 pub mod server;
 pub mod status;
 
