@@ -4,10 +4,12 @@ pub use std::future::Future;
 pub use std::sync::Arc;
 pub use std::task::{Context as TaskContext, Poll};
 pub use std::time::Duration;
-pub use std::{borrow, clone, convert, default, fmt, marker, mem, ops, option, result};
+pub use std::{assert, borrow, clone, convert, default, fmt, format, marker, mem, ops, option, result};
 
 pub use bytes::{Bytes, BytesMut};
 pub use prost;
+#[cfg(feature = "macros")]
+pub use rpc_macros::message;
 pub use serde;
 pub use tower::Service;
 
@@ -21,3 +23,70 @@ pub use crate::message::{DecodeError, Message};
 pub use crate::server::Serve;
 pub use crate::server::handler::{serve, unknown_method};
 pub use crate::status::{Code, Detail, Status};
+
+/// The empty message.
+pub type Empty = ();
+
+/// What the module of a service gets from the scope of its trait, which the module may not see.
+pub trait Described {
+    /// The codecs of the service, the default first.
+    const CODECS: &'static [CodecInfo];
+}
+
+/// [`CodecFns::of`], with the codec named once for each message: each time at the place of the message's type in the
+/// user's source, so that the compiler's complaint about a type points at that type.
+pub const fn codec_fns<M: Method, Q: Codec<M::Request>, P: Codec<M::Reply>>() -> CodecFns<M> {
+    CodecFns {
+        info: CodecInfo::new(Q::ID, Q::NAME),
+        encode_request: Q::encode,
+        request_size: Q::size_hint,
+        decode_request: Q::decode,
+        encode_reply: P::encode,
+        reply_size: P::size_hint,
+        decode_reply: P::decode,
+    }
+}
+
+/// Asks whether a type is a scalar, whatever it is called: `Probe::<T>::IS_SCALAR`.
+///
+/// For the types below that is their own constant, for all others the one of [`NotScalar`], which has to be in scope.
+#[derive(Debug)]
+pub struct Probe<T: ?Sized>(marker::PhantomData<T>);
+
+/// The answer of [`Probe`] for every type that has no other.
+pub trait NotScalar {
+    /// It is none.
+    const IS_SCALAR: bool = false;
+}
+
+impl<T: ?Sized> NotScalar for Probe<T> {}
+
+macro_rules! scalars {
+    ($([$($generics:ident),*] $scalar:ty;)*) => {
+        $(impl<$($generics),*> Probe<$scalar> {
+            /// It is one.
+            pub const IS_SCALAR: bool = true;
+        })*
+    };
+}
+
+scalars! {
+    [] ();
+    [] bool;
+    [] i8;
+    [] i16;
+    [] i32;
+    [] i64;
+    [] u8;
+    [] u16;
+    [] u32;
+    [] u64;
+    [] f32;
+    [] f64;
+    [] String;
+    [] Bytes;
+    [T] Vec<T>;
+    [T] Option<T>;
+    [K, V, S] std::collections::HashMap<K, V, S>;
+    [K, V] std::collections::BTreeMap<K, V>;
+}

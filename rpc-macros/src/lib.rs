@@ -1,10 +1,17 @@
 //! The macros of Courier.
+
+mod case;
+mod ctxt;
+mod duration;
+mod service;
+mod wire_name;
+
 use proc_macro::TokenStream;
 
 /// Turns a trait into a client and a server.
 #[proc_macro_attribute]
-pub fn service(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn service(args: TokenStream, item: TokenStream) -> TokenStream {
+    service::expand(args.into(), item.into()).into()
 }
 
 /// Lets a struct or an enum travel.

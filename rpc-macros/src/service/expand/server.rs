@@ -1,0 +1,112 @@
+//! `GreeterServer<T>`: the type, and that it is a service which knows its methods by their index.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::service::ast::{Method, Request, Service};
+
+/// The struct.
+pub(super) fn type_of(service: &Service<'_>) -> TokenStream {
+    let Service { server, cfgs, .. } = service;
+    let (vis, ident) = (&service.item.vis, &service.item.ident);
+    let docs = format!(
+        " Serves an implementation of [`{ident}`]: what a server takes.\n\n Clones share the implementation."
+    );
+    quote! {
+        #(#cfgs)*
+        #[doc = #docs]
+        #vis struct #server<T> {
+            service: ::rpc_core::private::Arc<T>,
+        }
+    }
+}
+
+/// The constructors and the service.
+pub(super) fn impls(service: &Service<'_>) -> TokenStream {
+    let Service { server, module, .. } = service;
+    let ident = &service.item.ident;
+    let name = server.to_string();
+    let arms = service.methods.iter().map(|method| arm(service, method));
+    quote! {
+        #[allow(dead_code)]
+        impl<T: #ident> #server<T> {
+            /// Serves this implementation.
+            pub fn new(service: T) -> Self {
+                Self::from_arc(::rpc_core::private::Arc::new(service))
+            }
+
+            /// Serves this implementation, which others hold as well.
+            pub fn from_arc(service: ::rpc_core::private::Arc<T>) -> Self {
+                Self { service }
+            }
+        }
+
+        // Neither is derived: a derive would ask the implementation for the trait.
+        impl<T> ::rpc_core::private::clone::Clone for #server<T> {
+            fn clone(&self) -> Self {
+                Self { service: ::rpc_core::private::Arc::clone(&self.service) }
+            }
+        }
+
+        impl<T> ::rpc_core::private::fmt::Debug for #server<T> {
+            fn fmt(&self, f: &mut ::rpc_core::private::fmt::Formatter<'_>) -> ::rpc_core::private::fmt::Result {
+                f.debug_struct(#name).finish_non_exhaustive()
+            }
+        }
+
+        impl<T: #ident> ::rpc_core::private::Service<::rpc_core::private::Request> for #server<T> {
+            type Response = ::rpc_core::private::Response;
+            type Error = ::rpc_core::private::Status;
+            type Future = ::rpc_core::private::BoxFuture<
+                ::rpc_core::private::result::Result<::rpc_core::private::Response, ::rpc_core::private::Status>,
+            >;
+
+            fn poll_ready(
+                &mut self,
+                _: &mut ::rpc_core::private::TaskContext<'_>,
+            ) -> ::rpc_core::private::Poll<::rpc_core::private::result::Result<(), ::rpc_core::private::Status>> {
+                ::rpc_core::private::Poll::Ready(::rpc_core::private::result::Result::Ok(()))
+            }
+
+            fn call(&mut self, request: ::rpc_core::private::Request) -> Self::Future {
+                match request.method().index {
+                    #(#arms)*
+                    _ => ::rpc_core::private::unknown_method(&request),
+                }
+            }
+        }
+
+        impl<T: #ident> ::rpc_core::private::Serve for #server<T> {
+            fn descriptor(&self) -> &'static ::rpc_core::private::ServiceDescriptor {
+                &#module::DESCRIPTOR
+            }
+        }
+    }
+}
+
+/// One method of the dispatch.
+fn arm(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
+    let Method { cfgs, marker, .. } = method;
+    let (trait_, module, ident) = (&service.item.ident, &service.module, method.ident());
+    let values = match &method.request {
+        Request::Empty => quote!(),
+        Request::Body(..) => quote!(message),
+        Request::Fields(_) => {
+            let names = method.args.iter().map(|(name, _)| name);
+            quote!(#(message.#names),*)
+        }
+    };
+    let message = match &method.request {
+        Request::Empty => quote!(_),
+        _ => quote!(message),
+    };
+    quote! {
+        #(#cfgs)*
+        #module::#marker::INDEX => {
+            let service = ::rpc_core::private::Arc::clone(&self.service);
+            ::rpc_core::private::serve::<#module::#marker, _, _>(request, move |#message| async move {
+                <T as #trait_>::#ident(&*service, #values).await
+            })
+        }
+    }
+}
