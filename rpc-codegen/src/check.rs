@@ -7,10 +7,9 @@ use std::collections::{HashMap, HashSet};
 
 use heck::ToUpperCamelCase;
 use prost_types::{DescriptorProto, EnumDescriptorProto};
-use syn::{Item, Member};
 
 use crate::error::Problem;
-use crate::message::FileCode;
+use crate::message::{Declared, FileCode};
 use crate::schema::SourceFile;
 use crate::select::scope;
 use crate::service::Trait;
@@ -80,70 +79,46 @@ fn enumeration(
     }
 }
 
-/// Looks for types, fields and methods that have one name in Rust.
+/// Looks for types, and fields of one type, that have one name in Rust.
 pub(crate) fn names(files: &[(&SourceFile, FileCode, Vec<Trait>)], problems: &mut Vec<Problem>) {
-    let mut types: HashMap<(String, String), String> = HashMap::new();
-    for (file, code, _) in files {
-        let package = prost_build::Module::from_protobuf_package_name(file.proto.package()).to_string();
-        items(file, &package, &code.items, &mut types, problems);
+    let mut types: HashMap<(&[String], &str), &str> = HashMap::new();
+    for declared in files.iter().flat_map(|(_, code, _)| &code.declared) {
+        let Declared { module, ident, place, members } = declared;
+        if let Some(other) = types.insert((module, ident), place) {
+            problems.push(Problem::new(
+                place,
+                format!("`{ident}` is what another type of this package is called in Rust too: see {other}"),
+                RENAME,
+            ));
+        }
+        let mut seen = HashMap::new();
+        for (name, place) in members {
+            if let Some(other) = seen.insert(name, place) {
+                problems.push(Problem::new(
+                    place,
+                    format!("`{name}` is what another field of `{ident}` is called in Rust too: see {other}"),
+                    RENAME,
+                ));
+            }
+        }
     }
-    let mut traits: HashMap<(String, String), &str> = HashMap::new();
+    let mut traits = HashMap::new();
     for (file, _, services) in files {
-        let package = prost_build::Module::from_protobuf_package_name(file.proto.package()).to_string();
         for service in services {
-            let key = (package.clone(), service.item.ident.to_string());
-            if let Some(other) = traits.insert(key, &service.place) {
+            let package = prost_build::Module::from_protobuf_package_name(file.proto.package());
+            let ident = service.item.ident.to_string();
+            if let Some(other) = traits.insert((package, ident.clone()), &service.place) {
                 problems.push(Problem::new(
                     &service.place,
-                    format!("another service is called `{}` in Rust too, in {other}", service.item.ident),
-                    "rename one of them",
+                    format!(
+                        "`{ident}` is what another service of this package is called in Rust too: see {other}"
+                    ),
+                    RENAME,
                 ));
             }
         }
     }
 }
 
-fn items(
-    file: &SourceFile,
-    module: &str,
-    items: &[Item],
-    types: &mut HashMap<(String, String), String>,
-    problems: &mut Vec<Problem>,
-) {
-    for item in items {
-        let (ident, members): (_, Vec<Option<Member>>) = match item {
-            Item::Struct(item) => (&item.ident, item.fields.members().map(Some).collect()),
-            Item::Enum(item) => {
-                let variants = item.variants.iter().map(|variant| Some(Member::Named(variant.ident.clone())));
-                (&item.ident, variants.collect())
-            }
-            Item::Mod(nested) => {
-                let module = format!("{module}::{}", nested.ident);
-                let content = nested.content.iter().flat_map(|(_, items)| items).cloned().collect::<Vec<_>>();
-                self::items(file, &module, &content, types, problems);
-                continue;
-            }
-            _ => continue,
-        };
-        let place = file.place(&[]);
-        if let Some(other) = types.insert((module.to_owned(), ident.to_string()), place.clone()) {
-            problems.push(Problem::new(
-                &place,
-                format!("another type of this package is called `{ident}` in Rust too, in {other}"),
-                "rename one of them",
-            ));
-        }
-        let mut seen = HashSet::new();
-        for member in members.into_iter().flatten() {
-            if let Member::Named(name) = &member
-                && !seen.insert(name.to_string())
-            {
-                problems.push(Problem::new(
-                    &place,
-                    format!("two fields of `{ident}` are called `{name}` in Rust"),
-                    "rename one of them",
-                ));
-            }
-        }
-    }
-}
+pub(crate) const RENAME: &str =
+    "rename one of them: protobuf sees a difference in case or underscores, Rust's naming does not";

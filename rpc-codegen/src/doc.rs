@@ -222,10 +222,17 @@ fn code_span(text: &str) -> usize {
 
 /// The length of the web address that `text` starts with, without the punctuation of the sentence around it.
 fn address(text: &str) -> usize {
-    let end = text
-        .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | ')' | ']'))
-        .unwrap_or(text.len());
-    text[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'']).len()
+    let mut open: Vec<char> = Vec::new();
+    let end = text.find(|c: char| match c {
+        '(' | '[' => {
+            open.push(c);
+            false
+        }
+        // A bracket that was not opened in the address closes one around it.
+        ')' | ']' => open.pop().is_none(),
+        c => c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`'),
+    });
+    text[..end.unwrap_or(text.len())].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'']).len()
 }
 
 /// The length of `[text](https://…)`, if `text` starts with that.
@@ -279,6 +286,7 @@ mod tests {
     fn links_and_html_are_escaped_and_code_is_not() {
         assert_eq!(escape("a [Foo] <T> `[Foo] <T>`"), "a \\[Foo\\] \\<T> `[Foo] <T>`");
         assert_eq!(escape("see https://a.b/c."), "see <https://a.b/c>.");
+        assert_eq!(escape("(https://a.b/c[1]_(d))"), "(<https://a.b/c[1]_(d)>)");
         assert_eq!(escape("[docs](https://a.b) [x](y::z)"), "[docs](https://a.b) \\[x\\](y::z)");
         assert_eq!(escape("an ` alone [x]"), "an ` alone \\[x\\]");
         assert_eq!(escape("done \\[x\\] ü\\"), "done \\[x\\] ü\\");

@@ -22,6 +22,19 @@ pub(crate) struct FileCode {
     pub(crate) items: Vec<Item>,
     /// The services with the names that prost-build found for them and their types.
     pub(crate) services: Vec<Service>,
+    /// All types among the items, for the search for clashes.
+    pub(crate) declared: Vec<Declared>,
+}
+
+/// A type that the code declares.
+pub(crate) struct Declared {
+    /// The modules around it, from the root.
+    pub(crate) module: Vec<String>,
+    pub(crate) ident: String,
+    /// Where it stands in the .proto.
+    pub(crate) place: String,
+    /// Its fields or variants, and where they stand.
+    pub(crate) members: Vec<(String, String)>,
 }
 
 /// Runs prost-build over the `selected` files of the schema; gives one [`FileCode`] for each.
@@ -55,14 +68,16 @@ pub(crate) fn generate(
         })?;
         let mut items = parsed.items.into_iter().filter(|item| !matches!(item, Item::Const(_)));
         let mut documented = Vec::new();
-        let walk = Walk { file, is_extern };
+        let package = Module::from_protobuf_package_name(file.proto.package());
+        let module = package.parts().map(str::to_owned).collect();
+        let mut walk = Walk { file, is_extern, module, declared: Vec::new() };
         walk.file(&file.proto, &mut items, &mut documented);
         let scope = scope(file.proto.package());
         let recorded = services.borrow();
         let services = file.proto.service.iter();
         let services =
             services.map(|service| recorded[&format!("{scope}.{}", service.name())].clone()).collect();
-        out.push(FileCode { items: documented, services });
+        out.push(FileCode { items: documented, services, declared: walk.declared });
     }
     Ok(out)
 }
@@ -82,10 +97,18 @@ impl ServiceGenerator for Recorder {
 struct Walk<'a> {
     file: &'a SourceFile,
     is_extern: &'a dyn Fn(&str) -> bool,
+    /// The module that is being walked through.
+    module: Vec<String>,
+    declared: Vec<Declared>,
 }
 
 impl Walk<'_> {
-    fn file(&self, proto: &FileDescriptorProto, items: &mut dyn Iterator<Item = Item>, out: &mut Vec<Item>) {
+    fn file(
+        &mut self,
+        proto: &FileDescriptorProto,
+        items: &mut dyn Iterator<Item = Item>,
+        out: &mut Vec<Item>,
+    ) {
         let scope = scope(proto.package());
         for (index, message) in (0..).zip(&proto.message_type) {
             self.message(message, &scope, &[4, index], items, out);
@@ -96,7 +119,7 @@ impl Walk<'_> {
     }
 
     fn message(
-        &self,
+        &mut self,
         message: &DescriptorProto,
         scope: &str,
         path: &[i32],
@@ -111,14 +134,16 @@ impl Walk<'_> {
         let Some(Item::Struct(mut item)) = items.next() else { lost(&name) };
         self.document(&mut item.attrs, path);
         let mut fields = item.fields.iter_mut();
-        for index in plain {
-            let field = fields.next().unwrap_or_else(|| lost(&name));
-            self.document(&mut field.attrs, &join(path, [2, index]));
+        let paths =
+            plain.into_iter().map(|index| [2, index]).chain(oneofs.iter().map(|(index, _)| [8, *index]));
+        let mut members = Vec::new();
+        for end in paths {
+            let Some(syn::Field { attrs, ident: Some(ident), .. }) = fields.next() else { lost(&name) };
+            let path = join(path, end);
+            self.document(attrs, &path);
+            members.push((ident.to_string(), self.file.place(&path)));
         }
-        for (index, _) in &oneofs {
-            let field = fields.next().unwrap_or_else(|| lost(&name));
-            self.document(&mut field.attrs, &join(path, [8, *index]));
-        }
+        self.declare(&item.ident, path, members);
         out.push(Item::Struct(item));
 
         let nested = message.nested_type.iter().any(|nested| !is_map_entry(nested));
@@ -129,6 +154,7 @@ impl Walk<'_> {
         let content = module.content.take().map(|(_, items)| items).unwrap_or_default();
         let mut items = content.into_iter();
         let mut inside = Vec::new();
+        self.module.push(module.ident.to_string());
         for (index, nested) in (0..).zip(&message.nested_type) {
             if !is_map_entry(nested) {
                 self.message(nested, &name, &join(path, [3, index]), &mut items, &mut inside);
@@ -140,11 +166,16 @@ impl Walk<'_> {
         for (index, fields) in oneofs {
             let Some(Item::Enum(mut item)) = items.next() else { lost(&name) };
             self.document(&mut item.attrs, &join(path, [8, index]));
+            let mut members = Vec::new();
             for (variant, field) in item.variants.iter_mut().zip(fields) {
-                self.document(&mut variant.attrs, &join(path, [2, field]));
+                let path = join(path, [2, field]);
+                self.document(&mut variant.attrs, &path);
+                members.push((variant.ident.to_string(), self.file.place(&path)));
             }
+            self.declare(&item.ident, &join(path, [8, index]), members);
             inside.push(Item::Enum(item));
         }
+        self.module.pop();
         // All that is nested may be extern.
         if !inside.is_empty() {
             let title = format!(" What is nested in [`{}`](super::{0}).", ident_of(out));
@@ -155,7 +186,7 @@ impl Walk<'_> {
     }
 
     fn enumeration(
-        &self,
+        &mut self,
         descriptor: &EnumDescriptorProto,
         scope: &str,
         path: &[i32],
@@ -174,6 +205,8 @@ impl Walk<'_> {
         for (variant, (index, _)) in item.variants.iter_mut().zip(values) {
             self.document(&mut variant.attrs, &join(path, [2, index]));
         }
+        // That no two variants are the same was seen before prost-build ran.
+        self.declare(&item.ident, path, Vec::new());
         out.push(Item::Enum(item));
         let Some(Item::Impl(mut names)) = items.next() else { lost(&name) };
         for (function, title) in names
@@ -186,6 +219,11 @@ impl Walk<'_> {
             }
         }
         out.push(Item::Impl(names));
+    }
+
+    fn declare(&mut self, ident: &syn::Ident, path: &[i32], members: Vec<(String, String)>) {
+        let (module, place) = (self.module.clone(), self.file.place(path));
+        self.declared.push(Declared { module, ident: ident.to_string(), place, members });
     }
 
     fn document(&self, attrs: &mut Vec<Attribute>, path: &[i32]) {

@@ -50,6 +50,7 @@ pub(crate) fn tree(files: Vec<(&SourceFile, FileCode, Vec<Trait>)>) -> Tree {
         package.sections.push(Section { source: file.proto.name().to_owned(), items });
     }
     merge_nested(&mut tree);
+    alias_messages(&mut tree);
     set_apart_services(&mut tree);
     for package in tree.values_mut() {
         let taken: BTreeSet<String> =
@@ -85,6 +86,27 @@ fn merge_nested(tree: &mut Tree) {
     }
 }
 
+/// A message may be called `Option`, but a method cannot say so: see [`shorten::alias`].
+fn alias_messages(tree: &mut Tree) {
+    for package in tree.values_mut() {
+        let taken: BTreeSet<String> =
+            package.sections.iter().flat_map(|section| shorten::names(&section.items)).collect();
+        let mut imports = Vec::new();
+        for item in package.sections.iter_mut().flat_map(|section| &mut section.items) {
+            if let Item::Trait(item) = item {
+                for import in shorten::alias(item, &taken) {
+                    if !imports.contains(&import) {
+                        imports.push(import);
+                    }
+                }
+            }
+        }
+        if let Some(section) = package.sections.first_mut() {
+            section.items.splice(0..0, imports);
+        }
+    }
+}
+
 /// The names of the modules of packages right below this one.
 fn children(tree: &Tree, path: &[String]) -> BTreeSet<String> {
     tree.keys().filter(|key| key.starts_with(path)).filter_map(|key| key.get(path.len()).cloned()).collect()
@@ -95,12 +117,12 @@ fn children(tree: &Tree, path: &[String]) -> BTreeSet<String> {
 fn set_apart_services(tree: &mut Tree) {
     let paths: Vec<Vec<String>> = tree.keys().cloned().collect();
     for path in paths {
-        let mut taken = children(tree, &path);
+        let mut taken: BTreeSet<String> = children(tree, &path).iter().map(|name| unraw(name)).collect();
         let package = tree.get_mut(&path).expect("a key of the tree");
         let mut traits: BTreeMap<String, usize> = BTreeMap::new();
         for item in package.sections.iter().flat_map(|section| &section.items) {
             match item {
-                Item::Mod(module) => drop(taken.insert(module.ident.to_string())),
+                Item::Mod(module) => drop(taken.insert(unraw(&module.ident.to_string()))),
                 Item::Trait(item) => *traits.entry(item.ident.to_string()).or_default() += 1,
                 item => taken.extend(shorten::names(std::slice::from_ref(item))),
             }
@@ -118,6 +140,10 @@ fn set_apart_services(tree: &mut Tree) {
             section.items = out;
         }
     }
+}
+
+fn unraw(name: &str) -> String {
+    name.trim_start_matches("r#").to_owned()
 }
 
 /// What `#[service]` makes of a trait with this name: types, and a module.
@@ -151,14 +177,16 @@ fn set_apart(
             #item
         }
     });
-    if !taken.contains(&own) {
-        let own: Ident = syn::parse_str(&own).expect("a trait's name is a name");
-        out.push(parse_quote!(pub use #module::#own;));
-    }
-    for name in [client, server] {
-        if !taken.contains(&name) && !traits.contains_key(&name) {
-            let name: Ident = syn::parse_str(&name).expect("a trait's name and `Client` is a name");
-            out.push(parse_quote!(pub use #module::#name;));
-        }
+    let free = |name: &String| !taken.contains(name);
+    let made = [client, server].into_iter().filter(|name| free(name) && !traits.contains_key(name));
+    let names: Vec<Ident> = std::iter::once(own)
+        .filter(free)
+        .chain(made)
+        .map(|name| syn::parse_str(&name).expect("a trait's name, and with `Client` behind it, is a name"))
+        .collect();
+    match names.as_slice() {
+        [] => {}
+        [name] => out.push(parse_quote!(pub use #module::#name;)),
+        names => out.push(parse_quote!(pub use #module::{#(#names),*};)),
     }
 }

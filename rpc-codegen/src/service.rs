@@ -99,7 +99,10 @@ fn function(
 ) -> syn::Result<TraitItemFn> {
     let ident: Ident = syn::parse_str(&method.name)?;
     let name = &method.proto_name;
-    let mut arguments: Vec<syn::Meta> = vec![parse_quote!(name = #name)];
+    let mut arguments: Vec<syn::Meta> = Vec::new();
+    if *name != wire_name(&method.name) {
+        arguments.push(parse_quote!(name = #name));
+    }
     if policy.oneway {
         arguments.push(parse_quote!(oneway));
     }
@@ -127,13 +130,28 @@ fn function(
     };
     let argument = argument.iter();
     let mut function: TraitItemFn = parse_quote! {
-        #[rpc(#(#arguments),*)]
         async fn #ident(&self #(, #argument)*) -> ::core::result::Result<#output, ::rpc_core::Status>;
     };
+    if !arguments.is_empty() {
+        function.attrs.push(parse_quote!(#[rpc(#(#arguments),*)]));
+    }
     if descriptor.options.as_ref().is_some_and(|options| options.deprecated()) {
         function.attrs.push(parse_quote!(#[deprecated]));
     }
     Ok(function)
+}
+
+/// What `#[service]` calls a method on the wire if it is not told: `say_hello` is `SayHello`.
+fn wire_name(method: &str) -> String {
+    let words = method.trim_start_matches("r#").split('_');
+    let capital = |word: &str| {
+        let mut chars = word.chars();
+        chars
+            .next()
+            .map(|first| first.to_uppercase().collect::<String>() + chars.as_str())
+            .unwrap_or_default()
+    };
+    words.map(capital).collect()
 }
 
 /// Whether this is `google.protobuf.StringValue` or one of its kind.

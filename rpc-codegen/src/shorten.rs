@@ -3,7 +3,7 @@
 //! prost-build spells every name in full, since a message may be called `Option`. Most are not, and a person would
 //! write the short name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use syn::visit_mut::{self, VisitMut};
 use syn::{Item, Path};
@@ -28,8 +28,8 @@ const IMPORTED: &[(&str, &str)] = &[
     ("::rpc_core::proto::prost::alloc::collections::BTreeMap", "BTreeMap"),
 ];
 
-/// Names whose spelling means something to `#[service]`: a message that is called so must not be taken for it.
-const SPELLED: &[&str] = &["String", "Vec", "Option", "HashMap", "BTreeMap", "Bytes", "Result", "Streaming"];
+/// Names by which `#[service]` knows what is no message, whatever the path before them.
+const SPELLED: &[&str] = &["String", "Vec", "Option", "HashMap", "BTreeMap", "Bytes"];
 
 /// Shortens the paths in all items of one module, and those nested in it. Gives what the module must import.
 pub(crate) fn module(items: &mut [Item], taken: &BTreeSet<String>) -> BTreeSet<&'static str> {
@@ -39,8 +39,8 @@ pub(crate) fn module(items: &mut [Item], taken: &BTreeSet<String>) -> BTreeSet<&
             Item::Mod(nested) => {
                 if let Some((_, items)) = &mut nested.content {
                     let taken = names(items);
-                    let imports = module(items, &taken);
-                    items.splice(0..0, imports.iter().map(|path| import(path)));
+                    let used = module(items, &taken);
+                    items.splice(0..0, imports(&used));
                 }
             }
             item => shorten.visit_item_mut(item),
@@ -49,10 +49,18 @@ pub(crate) fn module(items: &mut [Item], taken: &BTreeSet<String>) -> BTreeSet<&
     shorten.imports
 }
 
-/// `use` of this path.
-pub(crate) fn import(path: &str) -> Item {
-    let path: Path = syn::parse_str(path).expect("the paths above are paths");
-    syn::parse_quote!(use #path;)
+/// `use` of these paths, one for all that come from the same place.
+pub(crate) fn imports(paths: &BTreeSet<&'static str>) -> Vec<Item> {
+    let mut places: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths {
+        let (place, name) = path.rsplit_once("::").expect("the paths above have a place");
+        places.entry(place).or_default().push(name);
+    }
+    let line = |(place, names): (&str, Vec<&str>)| match names.as_slice() {
+        [name] => format!("use {place}::{name};"),
+        names => format!("use {place}::{{{}}};", names.join(", ")),
+    };
+    places.into_iter().map(|place| syn::parse_str(&line(place)).expect("the paths above are paths")).collect()
 }
 
 /// The names of the types that the items declare.
@@ -66,13 +74,53 @@ pub(crate) fn names(items: &[Item]) -> BTreeSet<String> {
     items.iter().filter_map(name).collect()
 }
 
+/// Gives other names to messages that are called `String` or `Option`, where a trait uses them: `#[service]` would take
+/// them for what is called so elsewhere. Gives the imports that the names come from.
+pub(crate) fn alias(item: &mut syn::ItemTrait, taken: &BTreeSet<String>) -> Vec<Item> {
+    struct Alias<'a> {
+        taken: &'a BTreeSet<String>,
+        imports: Vec<Item>,
+    }
+    impl VisitMut for Alias<'_> {
+        fn visit_path_mut(&mut self, path: &mut Path) {
+            visit_mut::visit_path_mut(self, path);
+            let Some(last) = path.segments.last() else { return };
+            let known = PRELUDE.iter().chain(IMPORTED).any(|(long, _)| *long == spell(path));
+            if known || !SPELLED.iter().any(|name| last.ident == name) {
+                return;
+            }
+            let mut name = format!("{}Message", last.ident);
+            while self.taken.contains(&name) {
+                name.push('_');
+            }
+            let name = syn::Ident::new(&name, last.ident.span());
+            if path.segments.len() == 1 && path.leading_colon.is_none() {
+                path.segments.insert(0, syn::parse_quote!(self));
+            }
+            let import: Item = syn::parse_quote!(use #path as #name;);
+            if !self.imports.contains(&import) {
+                self.imports.push(import);
+            }
+            *path = name.into();
+        }
+    }
+    let mut alias = Alias { taken, imports: Vec::new() };
+    alias.visit_item_trait_mut(item);
+    alias.imports
+}
+
+/// A path with a leading `::`, without its generic arguments.
+fn spell(path: &Path) -> String {
+    path.segments.iter().map(|segment| format!("::{}", segment.ident)).collect()
+}
+
 /// Makes the paths of a trait right for one module further down.
 pub(crate) fn lift(item: &mut syn::ItemTrait) {
     struct Lift;
     impl VisitMut for Lift {
         fn visit_type_path_mut(&mut self, path: &mut syn::TypePath) {
-            // A full path, or one of the scalars that wrappers become, stays.
-            let scalar = ["bool", "i32", "i64", "u32", "u64", "f32", "f64"];
+            // A full path, one of the scalars that wrappers become, or the type of `&self`: these stay.
+            let scalar = ["Self", "bool", "i32", "i64", "u32", "u64", "f32", "f64"];
             let path = &mut path.path;
             if path.leading_colon.is_none() && !scalar.iter().any(|name| path.is_ident(name)) {
                 path.segments.insert(0, syn::parse_quote!(super));
@@ -93,12 +141,9 @@ impl VisitMut for Shorten<'_> {
     fn visit_path_mut(&mut self, path: &mut Path) {
         visit_mut::visit_path_mut(self, path);
         if path.leading_colon.is_none() {
-            if path.segments.len() == 1 && SPELLED.iter().any(|name| path.segments[0].ident == name) {
-                path.segments.insert(0, syn::parse_quote!(self));
-            }
             return;
         }
-        let full: String = path.segments.iter().map(|segment| format!("::{}", segment.ident)).collect();
+        let full = spell(path);
         let find = |table: &[(&'static str, &'static str)]| {
             table.iter().find(|(long, short)| *long == full && !self.taken.contains(*short)).copied()
         };

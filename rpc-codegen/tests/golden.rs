@@ -43,3 +43,8 @@ fn collect(folder: &Path, protos: &mut Vec<PathBuf>) {
 fn the_examples_are_as_checked_in() {
     golden("examples", "../proto", rpc_codegen::configure());
 }
+
+#[test]
+fn the_nasty_corpus_is_as_checked_in() {
+    golden("corpus", "tests/corpus", rpc_codegen::configure());
+}

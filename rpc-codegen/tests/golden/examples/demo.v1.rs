@@ -9,7 +9,7 @@ pub trait Greeter {
     /// Says hello to one person.
     ///
     /// An empty name is an INVALID_ARGUMENT.
-    #[rpc(name = "SayHello", idempotent, timeout = "200ms")]
+    #[rpc(idempotent, timeout = "200ms")]
     async fn say_hello(&self, request: HelloRequest) -> Result<HelloReply, Status>;
 }
 

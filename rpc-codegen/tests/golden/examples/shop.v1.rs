@@ -27,26 +27,23 @@ pub struct Money {
 #[service(name = "shop.v1.Catalog", codecs(Protobuf))]
 pub trait Catalog {
     /// One product by its id.
-    #[rpc(name = "GetProduct", idempotent)]
+    #[rpc(idempotent)]
     async fn get_product(&self, value: String) -> Result<Product, Status>;
 
     /// The products that match all conditions.
-    #[rpc(name = "ListProducts")]
     async fn list_products(
         &self,
         request: ListProductsRequest,
     ) -> Result<ListProductsReply, Status>;
 
     /// Writes a product, whether it is there or not.
-    #[rpc(name = "PutProduct", idempotent)]
+    #[rpc(idempotent)]
     async fn put_product(&self, request: Product) -> Result<(), Status>;
 
     /// How many products there are.
-    #[rpc(name = "Count")]
     async fn count(&self) -> Result<i64, Status>;
 
     /// Use ListProducts.
-    #[rpc(name = "ListAll")]
     #[deprecated]
     async fn list_all(&self) -> Result<ListProductsReply, Status>;
 }
@@ -171,14 +168,14 @@ pub struct ListProductsReply {
 /// Takes the money.
 #[service(name = "shop.v1.Checkout", codecs(Protobuf))]
 pub trait Checkout {
-    #[rpc(name = "Pay", idempotent, timeout = "2s")]
+    #[rpc(idempotent, timeout = "2s")]
     async fn pay(&self, request: PayRequest) -> Result<PayReply, Status>;
 }
 
 /// Hears what happened.
 #[service(name = "shop.v1.Audit", codecs(Protobuf))]
 pub trait Audit {
-    #[rpc(name = "Record", oneway)]
+    #[rpc(oneway)]
     async fn record(&self, request: Event) -> Result<(), Status>;
 }
 
