@@ -19,13 +19,10 @@ pub use crate::call::{
 };
 pub use crate::client::{Call, Channel, IntoTarget};
 pub use crate::codec::{Codec, CodecError, Json, Protobuf};
-pub use crate::message::{DecodeError, Message};
+pub use crate::message::{DecodeError, Empty, Message, field};
 pub use crate::server::Serve;
 pub use crate::server::handler::{serve, unknown_method};
 pub use crate::status::{Code, Detail, Status};
-
-/// The empty message.
-pub type Empty = ();
 
 /// What the module of a service gets from the scope of its trait, which the module may not see.
 pub trait Described {

@@ -3,6 +3,7 @@
 mod case;
 mod ctxt;
 mod duration;
+mod message;
 mod service;
 mod wire_name;
 
@@ -16,8 +17,8 @@ pub fn service(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Lets a struct or an enum travel.
 #[proc_macro_attribute]
-pub fn message(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
+    message::expand(args.into(), item.into()).into()
 }
 
 /// An error whose variants travel with their fields.

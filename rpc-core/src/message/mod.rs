@@ -1,10 +1,37 @@
-//! What a value must be to travel in protobuf: the [`Message`] trait.
+//! What a value must be to travel in protobuf: the [`Message`] trait, and what `#[message]` builds on.
 //!
-//! `#[message]` writes it for a struct or an enum; every prost message has it. It is a trait of our own and not
+//! `#[message]` writes the trait for a struct or an enum; every prost message has it. It is a trait of our own and not
 //! prost's, because a prost message must have a default for each field: ours may hold a field that has none, and
 //! decoding says so when it is absent.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`field`] | what a field may be, and how messages stand in each other |
+//! | `scalar`, `container`, `enumeration` | the types that a field may have |
+//! | `wire` | protobuf's bytes |
+//! | `json` | proto3's JSON, over serde |
+//! | [`schema`] | what a message looks like, as a value |
+//! | `empty`, `error` | [`Empty`] and [`DecodeError`] |
+
+#[macro_use]
+mod enumeration;
+mod container;
+mod empty;
+mod error;
+#[doc(hidden)]
+pub mod field;
+#[doc(hidden)]
+pub mod json;
+mod scalar;
+pub mod schema;
+mod wire;
 
 use bytes::{Bytes, BytesMut};
+
+pub use empty::Empty;
+pub use error::DecodeError;
+use schema::MessageSchema;
+use wire::{Input, Parts};
 
 /// A value with a protobuf form.
 #[diagnostic::on_unimplemented(
@@ -24,10 +51,18 @@ pub trait Message: Sized {
     /// # Errors
     /// [`DecodeError`] if the bytes are no such message.
     fn decode(bytes: Bytes) -> Result<Self, DecodeError>;
-}
 
-/// Bytes that are no message of the type, and why.
-pub use prost::DecodeError;
+    /// What the message looks like; `None` if the type does not say, as those that prost generated.
+    fn schema() -> Option<&'static MessageSchema> {
+        None
+    }
+
+    /// Reads a message that stands in another one.
+    #[doc(hidden)]
+    fn decode_parts(parts: Parts<'_>, input: Input<'_>) -> Result<Self, DecodeError> {
+        Self::decode(parts.join(input))
+    }
+}
 
 impl<T: prost::Message + Default> Message for T {
     fn encode(&self, out: &mut BytesMut) {
@@ -39,6 +74,6 @@ impl<T: prost::Message + Default> Message for T {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        prost::Message::decode(bytes)
+        prost::Message::decode(bytes).map_err(DecodeError::from)
     }
 }

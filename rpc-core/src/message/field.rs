@@ -1,0 +1,358 @@
+//! What a field of a message may be: the traits that let types, and not their spelling, decide.
+//!
+//! [`Field`] is anything that may stand in a `#[message]` struct. [`Value`] is a single value: what may also stand in an
+//! `Option`, a `Vec`, a map or a variant. The split is what makes `Option<Vec<_>>` or `Vec<Option<_>>`, which protobuf
+//! cannot express, compile errors.
+//!
+//! A message is read into slots, one a field, because its type need not have a default: `read` fills a slot with each
+//! occurrence, `finish` makes the field of it.
+
+use bytes::{Bytes, BytesMut};
+use serde::de::{Deserializer, Error, MapAccess};
+use serde::ser::{SerializeMap, Serializer};
+
+use super::wire::{key_len, put_key, put_varint, varint_len};
+use super::{DecodeError, Message};
+
+pub use super::enumeration::{Enumeration, wire as enumeration};
+pub use super::json;
+pub use super::schema::{EnumSchema, FieldSchema, Label, MessageSchema, Type};
+pub use super::wire::{Input, Parts, Reader, Wire};
+pub use crate::{
+    __enum_field as enum_field, __message_field as message_field, __single_field as single_field,
+};
+
+/// What may stand in a message as a field.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a message",
+    label = "not a type that travels",
+    note = "a field is `bool`, `i32`, `i64`, `u32`, `u64`, `f32`, `f64`, `String`, `Bytes`, `Vec<u8>`, or a type \
+            with `#[message]`; or an `Option`, a `Vec`, a `HashMap` or a `BTreeMap` of these, or a `Box` of a message",
+    note = "put `#[message]` on the type if it is yours, or convert it to one of these"
+)]
+pub trait Field: Sized {
+    /// What was read of the field so far.
+    type Slot<'a>: Default;
+    /// How often it may occur, for the schema.
+    const LABEL: Label;
+    /// What it holds, for the schema.
+    const TYPE: Type;
+
+    /// How many bytes [`encode`](Self::encode) appends.
+    fn encoded_len(&self, tag: u32) -> usize;
+    /// Appends the field with its key, or nothing if absence says the same.
+    fn encode(&self, tag: u32, out: &mut BytesMut);
+    /// Takes an occurrence of the field in.
+    fn read<'a>(slot: &mut Self::Slot<'a>, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError>;
+    /// The field, once the message was read.
+    fn finish<'a>(slot: Self::Slot<'a>, input: Input<'a>) -> Result<Self, DecodeError>;
+
+    /// Whether JSON leaves it out.
+    fn is_omitted(&self) -> bool;
+    /// The field if it is absent from JSON, or null; `None` if it must be there.
+    fn absent() -> Option<Self>;
+    /// Writes it in JSON's shape.
+    fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+    /// Reads it from JSON's shape.
+    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// Writes it as an entry of a JSON object, unless it is left out.
+    #[inline]
+    fn to_entry<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        if self.is_omitted() { Ok(()) } else { map.serialize_entry(name, &json::Json(self)) }
+    }
+
+    /// Takes the value behind its key in a JSON object.
+    #[inline]
+    fn from_entry<'de, A: MapAccess<'de>>(
+        slot: &mut json::Slot<Self>,
+        name: &'static str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        slot.read(name, map)
+    }
+
+    /// The field, once the JSON object was read.
+    #[inline]
+    fn finish_entry<E: Error>(
+        slot: json::Slot<Self>,
+        message: &'static str,
+        name: &'static str,
+    ) -> Result<Self, E> {
+        slot.finish(message, name)
+    }
+}
+
+/// A single value: what may stand in an `Option`, a `Vec`, a map or a variant, and not only by itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand in an `Option`, a `Vec`, a map or a variant of a message",
+    label = "not a single value that travels",
+    note = "protobuf has no optional list, no list of options and no list of lists: put `#[message]` on a struct that \
+            holds the inner one and use that",
+    note = "a single value is `bool`, `i32`, `i64`, `u32`, `u64`, `f32`, `f64`, `String`, `Bytes`, `Vec<u8>`, or a \
+            type with `#[message]`, or a `Box` of one"
+)]
+pub trait Value: Sized {
+    /// What was read of a lone value so far.
+    type Slot<'a>: Default;
+    /// How it is delimited.
+    const WIRE: Wire;
+    /// What it is, for the schema.
+    const TYPE: Type;
+
+    /// How many bytes [`write`](Self::write) appends.
+    fn len(&self) -> usize;
+    /// Appends the value, with its length if it has one, without a key.
+    fn write(&self, out: &mut BytesMut);
+    /// Reads one; its wire type was checked.
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    /// Takes an occurrence of a lone value in: the last scalar wins, messages merge.
+    fn fill<'a>(slot: &mut Self::Slot<'a>, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError>;
+    /// The value, `None` if there was no occurrence.
+    fn take<'a>(slot: Self::Slot<'a>, input: Input<'a>) -> Result<Option<Self>, DecodeError>;
+
+    /// Whether absence says the same.
+    fn is_default(&self) -> bool;
+    /// What absence says; `None` if it says nothing.
+    fn absent() -> Option<Self>;
+    /// Writes it in JSON's shape.
+    fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+    /// Reads it from JSON's shape. Null is not among what it reads.
+    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// How many bytes [`put`](Self::put) appends.
+    #[inline]
+    fn keyed_len(&self, tag: u32) -> usize {
+        key_len(tag) + self.len()
+    }
+
+    /// Appends a key and the value, default or not.
+    #[inline]
+    fn put(&self, tag: u32, out: &mut BytesMut) {
+        put_key(tag, Self::WIRE, out);
+        self.write(out);
+    }
+
+    /// Writes it as an entry of a JSON object, default or not.
+    #[inline]
+    fn to_entry<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, &json::One(self))
+    }
+
+    /// Takes the value behind its key in a JSON object; null is none.
+    #[inline]
+    fn from_entry<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Self>, A::Error> {
+        json::member(map)
+    }
+}
+
+/// How many bytes a key, a length and this much behind them take.
+#[inline]
+pub fn delimited_len(tag: u32, len: usize) -> usize {
+    key_len(tag) + varint_len(len as u64) + len
+}
+
+/// Appends the key and the length of something that the caller appends next.
+#[inline]
+pub fn put_delimiter(tag: u32, len: usize, out: &mut BytesMut) {
+    put_key(tag, Wire::Len, out);
+    put_varint(len as u64, out);
+}
+
+/// Makes a [`Value`] a [`Field`] by itself. Not a blanket implementation, for that would collide with `Vec`'s.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __single_field {
+    (impl [$($generics:tt)*] $type:ty) => {
+        impl<$($generics)*> $crate::private::field::Field for $type {
+            type Slot<'a> = <$type as $crate::private::field::Value>::Slot<'a>;
+            const LABEL: $crate::private::field::Label = $crate::private::field::Label::Single;
+            const TYPE: $crate::private::field::Type = <$type as $crate::private::field::Value>::TYPE;
+
+            #[inline]
+            fn encoded_len(&self, tag: u32) -> usize {
+                use $crate::private::field::Value;
+                if self.is_default() { 0 } else { self.keyed_len(tag) }
+            }
+
+            #[inline]
+            fn encode(&self, tag: u32, out: &mut $crate::private::BytesMut) {
+                use $crate::private::field::Value;
+                if !self.is_default() {
+                    self.put(tag, out);
+                }
+            }
+
+            #[inline]
+            fn read<'a>(
+                slot: &mut Self::Slot<'a>,
+                wire: $crate::private::field::Wire,
+                reader: &mut $crate::private::field::Reader<'a>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                <$type as $crate::private::field::Value>::fill(slot, wire, reader)
+            }
+
+            #[inline]
+            fn finish<'a>(
+                slot: Self::Slot<'a>,
+                input: $crate::private::field::Input<'a>,
+            ) -> $crate::private::result::Result<Self, $crate::private::DecodeError> {
+                $crate::private::field::finish_single(slot, input)
+            }
+
+            #[inline]
+            fn is_omitted(&self) -> bool {
+                <$type as $crate::private::field::Value>::is_default(self)
+            }
+
+            #[inline]
+            fn absent() -> $crate::private::option::Option<Self> {
+                <$type as $crate::private::field::Value>::absent()
+            }
+
+            #[inline]
+            fn to_json<S: $crate::private::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> $crate::private::result::Result<S::Ok, S::Error> {
+                <$type as $crate::private::field::Value>::to_json(self, serializer)
+            }
+
+            #[inline]
+            fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> $crate::private::result::Result<Self, D::Error> {
+                <$type as $crate::private::field::Value>::from_json(deserializer)
+            }
+        }
+    };
+    ($type:ty) => {
+        $crate::private::field::single_field!(impl [] $type);
+    };
+}
+
+/// A lone value, once the message around it was read.
+#[inline]
+pub fn finish_single<'a, T: Value>(slot: T::Slot<'a>, input: Input<'a>) -> Result<T, DecodeError> {
+    match T::take(slot, input)? {
+        Some(value) => Ok(value),
+        None => T::absent().ok_or_else(DecodeError::absent),
+    }
+}
+
+/// Makes a message a [`Value`] and a [`Field`].
+///
+/// `#[message]` calls it; for a message of prost's, which is a [`Message`] already, it is all that is missing. The type
+/// must have serde's traits.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __message_field {
+    ($type:ty) => {
+        impl $crate::private::field::Value for $type {
+            type Slot<'a> = $crate::private::field::Parts<'a>;
+            const WIRE: $crate::private::field::Wire = $crate::private::field::Wire::Len;
+            const TYPE: $crate::private::field::Type =
+                $crate::private::field::Type::Message(<$type as $crate::private::Message>::schema);
+
+            #[inline]
+            fn len(&self) -> usize {
+                $crate::private::field::message_len(self)
+            }
+
+            #[inline]
+            fn write(&self, out: &mut $crate::private::BytesMut) {
+                $crate::private::field::write_message(self, out);
+            }
+
+            #[inline]
+            fn read(
+                reader: &mut $crate::private::field::Reader<'_>,
+            ) -> $crate::private::result::Result<Self, $crate::private::DecodeError> {
+                $crate::private::field::read_message(reader)
+            }
+
+            #[inline]
+            fn fill<'a>(
+                slot: &mut Self::Slot<'a>,
+                wire: $crate::private::field::Wire,
+                reader: &mut $crate::private::field::Reader<'a>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                slot.fill(wire, reader)
+            }
+
+            #[inline]
+            fn take<'a>(
+                slot: Self::Slot<'a>,
+                input: $crate::private::field::Input<'a>,
+            ) -> $crate::private::result::Result<
+                $crate::private::option::Option<Self>,
+                $crate::private::DecodeError,
+            > {
+                $crate::private::field::take_message(slot, input)
+            }
+
+            #[inline]
+            fn is_default(&self) -> bool {
+                false
+            }
+
+            #[inline]
+            fn absent() -> $crate::private::option::Option<Self> {
+                $crate::private::option::Option::None
+            }
+
+            #[inline]
+            fn to_json<S: $crate::private::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> $crate::private::result::Result<S::Ok, S::Error> {
+                $crate::private::serde::Serialize::serialize(self, serializer)
+            }
+
+            #[inline]
+            fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> $crate::private::result::Result<Self, D::Error> {
+                $crate::private::serde::Deserialize::deserialize(deserializer)
+            }
+        }
+
+        $crate::private::field::single_field!($type);
+    };
+}
+
+/// How many bytes a message takes with its length before it.
+#[inline]
+pub fn message_len<T: Message>(message: &T) -> usize {
+    let len = message.encoded_len();
+    varint_len(len as u64) + len
+}
+
+/// Appends a message with its length before it.
+#[inline]
+pub fn write_message<T: Message>(message: &T, out: &mut BytesMut) {
+    put_varint(message.encoded_len() as u64, out);
+    message.encode(out);
+}
+
+/// Reads a message with its length before it.
+#[inline]
+pub fn read_message<T: Message>(reader: &mut Reader<'_>) -> Result<T, DecodeError> {
+    let part = reader.delimited()?;
+    T::decode_parts(Parts::new(part), reader.input.deeper()?)
+}
+
+/// A message from what was collected of it.
+#[inline]
+pub fn take_message<'a, T: Message>(parts: Parts<'a>, input: Input<'a>) -> Result<Option<T>, DecodeError> {
+    if parts.is_absent() {
+        return Ok(None);
+    }
+    T::decode_parts(parts, input.deeper()?).map(Some)
+}
+
+/// Reads an outermost message.
+#[inline]
+pub fn decode<T: Message>(bytes: &Bytes) -> Result<T, DecodeError> {
+    T::decode_parts(Parts::new(bytes), Input::new(bytes))
+}

@@ -1,0 +1,178 @@
+//! Numbers, `bool`, strings and bytes as values of a message.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserializer, Serializer};
+
+use super::DecodeError;
+use super::field::{Value, single_field};
+use super::json;
+use super::schema::Type;
+use super::wire::{Input, Reader, Wire, put_varint, varint_len};
+
+/// What is the same for all: a slot is an option, and the last occurrence wins.
+macro_rules! last_wins {
+    () => {
+        type Slot<'a> = Option<Self>;
+
+        #[inline]
+        fn fill<'a>(slot: &mut Option<Self>, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
+            reader.expect(wire, Self::WIRE)?;
+            *slot = Some(Self::read(reader)?);
+            Ok(())
+        }
+
+        #[inline]
+        fn take(slot: Option<Self>, _: Input<'_>) -> Result<Option<Self>, DecodeError> {
+            Ok(slot)
+        }
+    };
+}
+
+macro_rules! number {
+    ($(
+        $type:ident: $kind:ident, $wire:ident,
+        len $len:expr, write $write:expr, read $read:expr, default $default:expr, json $to_json:path;
+    )*) => {$(
+        impl Value for $type {
+            last_wins!();
+            const WIRE: Wire = Wire::$wire;
+            const TYPE: Type = Type::$kind;
+
+            #[inline]
+            fn len(&self) -> usize {
+                $len(*self)
+            }
+
+            #[inline]
+            fn write(&self, out: &mut BytesMut) {
+                $write(*self, out);
+            }
+
+            #[inline]
+            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                $read(reader)
+            }
+
+            #[inline]
+            fn is_default(&self) -> bool {
+                $default(*self)
+            }
+
+            #[inline]
+            fn absent() -> Option<Self> {
+                Some(Self::default())
+            }
+
+            #[inline]
+            fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $to_json(*self, serializer)
+            }
+
+            #[inline]
+            fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                json::$type(deserializer)
+            }
+        }
+
+        single_field!($type);
+    )*};
+}
+
+// Integers are cut to their width on reading, as protobuf has it; negative ones take ten bytes, as they are extended
+// to 64 bits first. Minus zero is not the default: it is another number.
+number! {
+    bool: Bool, Varint,
+        len |_| 1, write |v, out: &mut BytesMut| out.put_u8(u8::from(v)),
+        read |r: &mut Reader<'_>| Ok(r.varint()? != 0), default |v: bool| !v, json json::write_bool;
+    i32: Int32, Varint,
+        len |v| varint_len(i64::from(v) as u64), write |v, out| put_varint(i64::from(v) as u64, out),
+        read |r: &mut Reader<'_>| Ok(r.varint()? as i32), default |v| v == 0, json json::write_i32;
+    i64: Int64, Varint,
+        len |v| varint_len(v as u64), write |v, out| put_varint(v as u64, out),
+        read |r: &mut Reader<'_>| Ok(r.varint()? as i64), default |v| v == 0, json json::write_i64;
+    u32: Uint32, Varint,
+        len |v| varint_len(u64::from(v)), write |v, out| put_varint(u64::from(v), out),
+        read |r: &mut Reader<'_>| Ok(r.varint()? as u32), default |v| v == 0, json json::write_u32;
+    u64: Uint64, Varint,
+        len |v| varint_len(v), write |v, out| put_varint(v, out),
+        read |r: &mut Reader<'_>| r.varint(), default |v| v == 0, json json::write_u64;
+    f32: Float, Fixed32,
+        len |_| 4, write |v, out: &mut BytesMut| out.put_f32_le(v),
+        read |r: &mut Reader<'_>| Ok(f32::from_le_bytes(r.take()?)), default |v: f32| v.to_bits() == 0,
+        json json::write_f32;
+    f64: Double, Fixed64,
+        len |_| 8, write |v, out: &mut BytesMut| out.put_f64_le(v),
+        read |r: &mut Reader<'_>| Ok(f64::from_le_bytes(r.take()?)), default |v: f64| v.to_bits() == 0,
+        json json::write_f64;
+}
+
+macro_rules! delimited {
+    ($($type:ty: $kind:ident, read $read:expr, to_json $to_json:path, from_json $from_json:path;)*) => {$(
+        impl Value for $type {
+            last_wins!();
+            const WIRE: Wire = Wire::Len;
+            const TYPE: Type = Type::$kind;
+
+            #[inline]
+            fn len(&self) -> usize {
+                let len = <[u8]>::len(self.as_ref());
+                varint_len(len as u64) + len
+            }
+
+            #[inline]
+            fn write(&self, out: &mut BytesMut) {
+                let bytes: &[u8] = self.as_ref();
+                put_varint(bytes.len() as u64, out);
+                out.put_slice(bytes);
+            }
+
+            #[inline]
+            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                let part = reader.delimited()?;
+                $read(part, reader)
+            }
+
+            #[inline]
+            fn is_default(&self) -> bool {
+                self.is_empty()
+            }
+
+            #[inline]
+            fn absent() -> Option<Self> {
+                Some(Self::new())
+            }
+
+            #[inline]
+            fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $to_json(self, serializer)
+            }
+
+            #[inline]
+            fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $from_json(deserializer)
+            }
+        }
+
+        single_field!($type);
+    )*};
+}
+
+delimited! {
+    String: String,
+        read |part, _: &Reader<'_>| match str::from_utf8(part) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(error) => Err(not_utf8(error)),
+        },
+        to_json json::write_string, from_json json::string;
+    Bytes: Bytes,
+        read |part, reader: &Reader<'_>| Ok(reader.input.share(part)),
+        to_json json::write_bytes, from_json json::shared_bytes;
+    Vec<u8>: Bytes,
+        read |part: &[u8], _: &Reader<'_>| Ok(part.to_vec()),
+        to_json json::write_bytes, from_json json::bytes;
+}
+
+#[cold]
+fn not_utf8(error: std::str::Utf8Error) -> DecodeError {
+    DecodeError::new(format!("a string that is not UTF-8: {error}"))
+}

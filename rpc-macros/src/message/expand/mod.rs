@@ -1,0 +1,171 @@
+//! Writes the code. It names nothing but what is in `::rpc_core::private`, and drives everything by the types of the
+//! fields: what a type cannot do is the compiler's to say, on that type.
+
+mod enumeration;
+mod oneof;
+mod record;
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
+use syn::Type;
+use syn::spanned::Spanned;
+
+use super::ast::{Field, Kind, Message};
+
+/// All that makes the item travel, in a scope of its own.
+pub(super) fn message(message: &Message) -> TokenStream {
+    let code = match &message.kind {
+        Kind::Record(fields) => record::message(message, fields),
+        Kind::Oneof(members) => oneof::message(message, members),
+        Kind::Enumeration(values) => enumeration::value(message, values),
+    };
+    in_scope(&code)
+}
+
+/// Helper types must not be seen, and a user's lints have no business with the code.
+pub(super) fn in_scope(code: &TokenStream) -> TokenStream {
+    quote! {
+        #[doc(hidden)]
+        #[allow(
+            clippy::all,
+            clippy::pedantic,
+            clippy::nursery,
+            deprecated,
+            missing_debug_implementations,
+            missing_docs,
+            non_camel_case_types,
+            unreachable_pub,
+            unused_qualifications,
+            unused_variables,
+            unused_mut
+        )]
+        const _: () = { #code };
+    }
+}
+
+/// The type as something that may stand in a message.
+fn field(ty: &Type) -> TokenStream {
+    quote_spanned!(ty.span()=> <#ty as ::rpc_core::private::field::Field>)
+}
+
+/// The type as something that may stand in a variant.
+fn value(ty: &Type) -> TokenStream {
+    quote_spanned!(ty.span()=> <#ty as ::rpc_core::private::field::Value>)
+}
+
+/// The variable that collects what was read of the field at this place.
+fn slot(at: usize) -> Ident {
+    Ident::new(&format!("slot_{at}"), Span::call_site())
+}
+
+/// The implementation of `Message`, from its parts.
+fn impl_message(
+    ident: &Ident,
+    len: &TokenStream,
+    write: &TokenStream,
+    read: &TokenStream,
+    schema: &TokenStream,
+) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl ::rpc_core::private::Message for #ident {
+            #[inline]
+            fn encode(&self, out: &mut ::rpc_core::private::BytesMut) { #write }
+
+            #[inline]
+            fn encoded_len(&self) -> usize { #len }
+
+            #[inline]
+            fn decode(
+                bytes: ::rpc_core::private::Bytes,
+            ) -> ::rpc_core::private::result::Result<Self, ::rpc_core::private::DecodeError> {
+                ::rpc_core::private::field::decode(&bytes)
+            }
+
+            #[inline]
+            fn decode_parts(
+                parts: ::rpc_core::private::field::Parts<'_>,
+                input: ::rpc_core::private::field::Input<'_>,
+            ) -> ::rpc_core::private::result::Result<Self, ::rpc_core::private::DecodeError> { #read }
+
+            fn schema() -> ::rpc_core::private::option::Option<
+                &'static ::rpc_core::private::field::MessageSchema
+            > { #schema }
+        }
+
+        ::rpc_core::private::field::message_field!(#ident);
+
+        #[automatically_derived]
+        impl<'de> ::rpc_core::private::serde::Deserialize<'de> for #ident {
+            fn deserialize<D: ::rpc_core::private::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::rpc_core::private::result::Result<Self, D::Error> {
+                ::rpc_core::private::field::json::deserialize(deserializer)
+            }
+        }
+    }
+}
+
+/// The implementation of serde's `Serialize`, from its body.
+fn impl_serialize(target: &TokenStream, generics: &TokenStream, body: &TokenStream) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl #generics ::rpc_core::private::serde::Serialize for #target {
+            fn serialize<S: ::rpc_core::private::serde::Serializer>(
+                &self,
+                serializer: S,
+            ) -> ::rpc_core::private::result::Result<S::Ok, S::Error> { #body }
+        }
+    }
+}
+
+/// The implementation of what reads a JSON object, from its body.
+fn impl_object(ident: &Ident, name: &str, body: &TokenStream) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl ::rpc_core::private::field::json::Object for #ident {
+            const NAME: &'static str = #name;
+
+            fn from_entries<'de, A: ::rpc_core::private::serde::de::MapAccess<'de>>(
+                mut map: A,
+            ) -> ::rpc_core::private::result::Result<Self, A::Error> { #body }
+        }
+    }
+}
+
+/// A function from the names of an object's entries to their places.
+fn index_function<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> TokenStream {
+    let arms = names.enumerate().map(|(at, (name, json))| {
+        let names = if name == json { quote!(#name) } else { quote!(#json | #name) };
+        quote!(#names => #at,)
+    });
+    quote! {
+        fn index(name: &str) -> usize {
+            match name { #(#arms)* _ => usize::MAX }
+        }
+    }
+}
+
+/// A field in the schema; `label` unless the type says.
+fn field_schema(field: &Field) -> TokenStream {
+    let (name, json, tag, docs) = (&field.name.value, &field.json, field.tag.value, &field.docs);
+    let of = self::field(&field.ty);
+    quote!(::rpc_core::private::field::FieldSchema::new(#name, #json, #tag, #of::LABEL, #of::TYPE, #docs))
+}
+
+/// `Self` in a type, for use outside of the type's own implementations.
+fn without_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
+    let replace = |token| match token {
+        TokenTree::Ident(word) if word == "Self" => {
+            TokenTree::Ident(Ident::new(&ident.to_string(), word.span()))
+        }
+        TokenTree::Group(group) => {
+            let inner = without_self(group.stream(), ident);
+            let mut replaced = proc_macro2::Group::new(group.delimiter(), inner);
+            replaced.set_span(group.span());
+            TokenTree::Group(replaced)
+        }
+        other => other,
+    };
+    tokens.into_iter().map(replace).collect()
+}

@@ -1,0 +1,140 @@
+//! Structs, and what writes and reads the fields of anything that looks like one.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+
+use super::super::ast::{Field, Message};
+use super::{field, field_schema, impl_message, impl_object, impl_serialize, index_function, slot};
+
+/// Everything for a struct.
+pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
+    let ident = &message.ident;
+    let rust = message.rust_name();
+    let own = |field: &Field| {
+        let ident = &field.ident;
+        quote!(&self.#ident)
+    };
+    let schema = schema(
+        &message.name.value,
+        fields,
+        &message.reserved.iter().map(|number| number.value).collect::<Vec<_>>(),
+        &message.docs,
+    );
+    let mut code = impl_message(ident, &len(fields, own), &write(fields, own), &read(fields, &rust), &schema);
+    code.extend(impl_serialize(&quote!(#ident), &quote!(), &serialize(fields, own)));
+    code.extend(impl_object(ident, &rust, &from_entries(fields, &rust)));
+    code
+}
+
+/// How many bytes the fields take; `own` gives a reference to each.
+pub(super) fn len(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> TokenStream {
+    let lens = fields.iter().map(|it| {
+        let (of, own, tag) = (field(&it.ty), own(it), it.tag.value);
+        quote!(#of::encoded_len(#own, #tag))
+    });
+    quote!(0 #(+ #lens)*)
+}
+
+/// Appends the fields to `out`.
+pub(super) fn write(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> TokenStream {
+    let writes = fields.iter().map(|it| {
+        let (of, own, tag) = (field(&it.ty), own(it), it.tag.value);
+        quote!(#of::encode(#own, #tag, out);)
+    });
+    quote!(#(#writes)*)
+}
+
+/// Reads `parts` into slots, and makes `Self` of them.
+pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
+    let slots = fields.iter().enumerate().map(|(at, it)| {
+        let (slot, of) = (slot(at), field(&it.ty));
+        quote!(let mut #slot: #of::Slot<'_> = ::rpc_core::private::default::Default::default();)
+    });
+    let arms = fields.iter().enumerate().map(|(at, it)| {
+        let (slot, of, tag, name) = (slot(at), field(&it.ty), it.tag.value, &it.name.value);
+        quote! {
+            #tag => #of::read(&mut #slot, wire, &mut reader).map_err(|error| error.within(#rust, #name))?,
+        }
+    });
+    let finishes = fields.iter().enumerate().map(|(at, it)| {
+        let (slot, of, ident, name) = (slot(at), field(&it.ty), &it.ident, &it.name.value);
+        quote!(#ident: #of::finish(#slot, input).map_err(|error| error.within(#rust, #name))?,)
+    });
+    quote! {
+        #(#slots)*
+        for part in parts.iter() {
+            let mut reader = ::rpc_core::private::field::Reader::new(part, input);
+            while let ::rpc_core::private::option::Option::Some((tag, wire)) =
+                reader.field().map_err(|error| error.within(#rust, ""))?
+            {
+                match tag {
+                    #(#arms)*
+                    _ => reader.skip(tag, wire).map_err(|error| error.within(#rust, ""))?,
+                }
+            }
+        }
+        ::rpc_core::private::result::Result::Ok(Self { #(#finishes)* })
+    }
+}
+
+/// Writes the fields as a JSON object.
+pub(super) fn serialize(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> TokenStream {
+    let counts = fields.iter().map(|it| {
+        let (of, own) = (field(&it.ty), own(it));
+        quote!(usize::from(!#of::is_omitted(#own)))
+    });
+    let entries = fields.iter().map(|it| {
+        let (of, own, json) = (field(&it.ty), own(it), &it.json);
+        quote!(#of::to_entry(#own, #json, &mut map)?;)
+    });
+    quote! {
+        let len = 0 #(+ #counts)*;
+        let mut map = ::rpc_core::private::serde::Serializer::serialize_map(
+            serializer,
+            ::rpc_core::private::option::Option::Some(len),
+        )?;
+        #(#entries)*
+        ::rpc_core::private::serde::ser::SerializeMap::end(map)
+    }
+}
+
+/// Reads a JSON object's entries into slots, and makes `Self` of them.
+pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
+    let index = index_function(fields.iter().map(|it| (it.name.value.as_str(), it.json.as_str())));
+    let slots = fields.iter().enumerate().map(|(at, it)| {
+        let (slot, ty) = (slot(at), &it.ty);
+        quote!(let mut #slot = ::rpc_core::private::field::json::Slot::<#ty>::Unseen;)
+    });
+    let arms = fields.iter().enumerate().map(|(at, it)| {
+        let (slot, of, json) = (slot(at), field(&it.ty), &it.json);
+        quote!(#at => #of::from_entry(&mut #slot, #json, &mut map)?,)
+    });
+    let finishes = fields.iter().enumerate().map(|(at, it)| {
+        let (slot, of, ident, json) = (slot(at), field(&it.ty), &it.ident, &it.json);
+        quote!(#ident: #of::finish_entry(#slot, #rust, #json)?,)
+    });
+    quote! {
+        #index
+        #(#slots)*
+        while let ::rpc_core::private::option::Option::Some(index) =
+            map.next_key_seed(::rpc_core::private::field::json::Key(index))?
+        {
+            match index {
+                #(#arms)*
+                _ => ::rpc_core::private::field::json::skip(&mut map)?,
+            }
+        }
+        ::rpc_core::private::result::Result::Ok(Self { #(#finishes)* })
+    }
+}
+
+/// The schema, made by the compiler.
+pub(super) fn schema(name: &str, fields: &[Field], reserved: &[u32], docs: &str) -> TokenStream {
+    let fields = fields.iter().map(field_schema);
+    quote! {
+        // A constant in place, where `Self` still means the type.
+        ::rpc_core::private::option::Option::Some(const {
+            &::rpc_core::private::field::MessageSchema::new(#name, const { &[#(#fields),*] }, &[#(#reserved),*], #docs)
+        })
+    }
+}
