@@ -22,6 +22,7 @@ pub struct Builder {
     out_dir: Option<PathBuf>,
     include_file: String,
     descriptor_set: Option<PathBuf>,
+    enum_prefix: bool,
 }
 
 impl Default for Builder {
@@ -37,6 +38,7 @@ impl Default for Builder {
             out_dir: None,
             include_file: "mod.rs".to_owned(),
             descriptor_set: None,
+            enum_prefix: false,
         }
     }
 }
@@ -132,6 +134,7 @@ impl Builder {
     #[must_use]
     pub fn retain_enum_prefix(mut self) -> Self {
         self.config.retain_enum_prefix();
+        self.enum_prefix = true;
         self
     }
 
@@ -143,12 +146,13 @@ impl Builder {
     /// [`Error`] with all that is wrong with the files, or if the output cannot be written.
     pub fn compile(self, protos: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<(), Error> {
         let build_script = env::var_os("OUT_DIR").map(PathBuf::from);
-        let Some(folder) = self.out_dir.clone().or_else(|| build_script.clone()) else {
+        let folder = self.out_dir.clone().or_else(|| build_script.clone());
+        let descriptor_set = self.descriptor_set.clone();
+        let output = self.generate(protos, includes)?;
+        let Some(folder) = folder else {
             let mend = "call `out_dir(…)`, or run this from a build script";
             return Err(Problem::new("", "there is no folder to write to: `OUT_DIR` is not set", mend).into());
         };
-        let descriptor_set = self.descriptor_set.clone();
-        let output = self.generate(protos, includes)?;
         output.write_to(folder)?;
         if let Some(path) = descriptor_set {
             output::write(&path, output.descriptor_set())?;
@@ -170,6 +174,12 @@ impl Builder {
         protos: &[impl AsRef<Path>],
         includes: &[impl AsRef<Path>],
     ) -> Result<Output, Error> {
+        for codec in &self.codecs {
+            if syn::parse_str::<syn::Path>(codec).is_err() {
+                let mend = "name a type: `Protobuf`, `Json`, or the path of your own";
+                return Err(Problem::new("", format!("`{codec}` is not a codec"), mend).into());
+            }
+        }
         let externs = self.place_externs();
         let is_extern = |name: &str| externs.iter().any(|path| is_within(name, path));
         let schema = schema::read(protos, includes)?;
@@ -177,7 +187,7 @@ impl Builder {
 
         let mut problems = Vec::new();
         for &index in &selected {
-            check::file(&schema.files[index], &is_extern, &mut problems);
+            check::enums(&schema.files[index], self.enum_prefix, &is_extern, &mut problems);
         }
         if !problems.is_empty() {
             return Err(Error::of(problems));
@@ -258,6 +268,7 @@ impl fmt::Debug for Builder {
             .field("out_dir", &self.out_dir)
             .field("include_file", &self.include_file)
             .field("descriptor_set", &self.descriptor_set)
+            .field("enum_prefix", &self.enum_prefix)
             .finish()
     }
 }

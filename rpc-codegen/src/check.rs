@@ -14,67 +14,72 @@ use crate::schema::SourceFile;
 use crate::select::scope;
 use crate::service::Trait;
 
-/// Looks for enums two of whose values become one variant.
-pub(crate) fn file(file: &SourceFile, is_extern: &dyn Fn(&str) -> bool, problems: &mut Vec<Problem>) {
+/// Looks for enums two of whose values become one variant; `prefix` says whether the enum's name stays before them.
+pub(crate) fn enums(
+    file: &SourceFile,
+    prefix: bool,
+    is_extern: &dyn Fn(&str) -> bool,
+    problems: &mut Vec<Problem>,
+) {
+    let mut walk = Walk { file, prefix, is_extern, problems };
     let scope = scope(file.proto.package());
     for (index, item) in (0..).zip(&file.proto.enum_type) {
-        enumeration(file, item, &scope, &[5, index], is_extern, problems);
+        walk.enumeration(item, &scope, &[5, index]);
     }
     for (index, item) in (0..).zip(&file.proto.message_type) {
-        message(file, item, &scope, &[4, index], is_extern, problems);
+        walk.message(item, &scope, &[4, index]);
     }
 }
 
-fn message(
-    file: &SourceFile,
-    message: &DescriptorProto,
-    scope: &str,
-    path: &[i32],
-    is_extern: &dyn Fn(&str) -> bool,
-    problems: &mut Vec<Problem>,
-) {
-    let name = format!("{scope}.{}", message.name());
-    if is_extern(&name) {
-        return;
-    }
-    for (index, item) in (0..).zip(&message.enum_type) {
-        enumeration(file, item, &name, &[path, &[4, index]].concat(), is_extern, problems);
-    }
-    for (index, item) in (0..).zip(&message.nested_type) {
-        self::message(file, item, &name, &[path, &[3, index]].concat(), is_extern, problems);
-    }
+struct Walk<'a> {
+    file: &'a SourceFile,
+    prefix: bool,
+    is_extern: &'a dyn Fn(&str) -> bool,
+    problems: &'a mut Vec<Problem>,
 }
 
-fn enumeration(
-    file: &SourceFile,
-    item: &EnumDescriptorProto,
-    scope: &str,
-    path: &[i32],
-    is_extern: &dyn Fn(&str) -> bool,
-    problems: &mut Vec<Problem>,
-) {
-    if is_extern(&format!("{scope}.{}", item.name())) {
-        return;
-    }
-    let prefix = item.name().to_upper_camel_case();
-    let mut numbers = HashSet::new();
-    let mut variants: HashMap<String, &str> = HashMap::new();
-    for (index, value) in (0..).zip(&item.value) {
-        // An alias has no variant.
-        if !numbers.insert(value.number()) {
-            continue;
+impl Walk<'_> {
+    fn message(&mut self, message: &DescriptorProto, scope: &str, path: &[i32]) {
+        let name = format!("{scope}.{}", message.name());
+        if (self.is_extern)(&name) {
+            return;
         }
-        let full = value.name().to_upper_camel_case();
-        let variant = match full.strip_prefix(&prefix) {
-            Some(rest) if rest.starts_with(char::is_uppercase) => rest.to_owned(),
-            _ => full,
-        };
-        if let Some(other) = variants.insert(variant.clone(), value.name()) {
-            problems.push(Problem::new(
-                file.place(&[path, &[2, index]].concat()),
-                format!("`{}` and `{other}` of `{}` are both `{variant}` in Rust", value.name(), item.name()),
-                "rename one of them, or keep the enum's name in all variants: `retain_enum_prefix()`",
-            ));
+        for (index, item) in (0..).zip(&message.enum_type) {
+            self.enumeration(item, &name, &[path, &[4, index]].concat());
+        }
+        for (index, item) in (0..).zip(&message.nested_type) {
+            self.message(item, &name, &[path, &[3, index]].concat());
+        }
+    }
+
+    fn enumeration(&mut self, item: &EnumDescriptorProto, scope: &str, path: &[i32]) {
+        if (self.is_extern)(&format!("{scope}.{}", item.name())) {
+            return;
+        }
+        let prefix = item.name().to_upper_camel_case();
+        let mut numbers = HashSet::new();
+        let mut variants: HashMap<String, &str> = HashMap::new();
+        for (index, value) in (0..).zip(&item.value) {
+            // An alias has no variant.
+            if !numbers.insert(value.number()) {
+                continue;
+            }
+            let full = value.name().to_upper_camel_case();
+            let variant = match full.strip_prefix(&prefix) {
+                Some(rest) if !self.prefix && rest.starts_with(char::is_uppercase) => rest.to_owned(),
+                _ => full,
+            };
+            if let Some(other) = variants.insert(variant.clone(), value.name()) {
+                self.problems.push(Problem::new(
+                    self.file.place(&[path, &[2, index]].concat()),
+                    format!(
+                        "`{}` and `{other}` of `{}` are both `{variant}` in Rust",
+                        value.name(),
+                        item.name()
+                    ),
+                    "rename one of them, or keep the enum's name in all variants: `retain_enum_prefix()`",
+                ));
+            }
         }
     }
 }

@@ -109,28 +109,26 @@ impl FileResolver for OptionsResolver {
 
 /// Puts protox's error into our form: place, what, mend.
 fn explain(error: &protox::Error, proto: &Path, includes: &[impl AsRef<Path>]) -> Problem {
-    // protox puts `file:line:column: ` in front of its `Debug` form only.
+    // protox puts `file:line:column: ` in front of its `Debug` form only; without a line it leaves out the file too.
     let what = error.to_string();
     let detailed = format!("{error:?}");
-    let place = match detailed.find(&what) {
-        Some(end) => detailed[..end].trim_end_matches([':', ' ']).to_owned(),
-        None => error.file().unwrap_or_default().to_owned(),
-    };
+    let place = detailed.find(&what).map_or("", |end| &detailed[..end]).trim_end_matches([':', ' ']);
+    let place = if place.is_empty() { error.file().unwrap_or_default() } else { place };
     let looked_in = || {
         let folders: Vec<_> = includes.iter().map(|path| format!("`{}`", path.as_ref().display())).collect();
         if folders.is_empty() { "no folder at all".to_owned() } else { folders.join(", ") }
     };
+    if error.is_file_not_found() && error.file().is_none() {
+        let place = proto.display().to_string();
+        return if proto.exists() {
+            let mend = "add the folder that its imports start from to the includes, which are";
+            Problem::new(place, "not in any include folder", format!("{mend}: {}", looked_in()))
+        } else {
+            Problem::new(place, format!("there is no such file, neither here nor in {}", looked_in()), "")
+        };
+    }
     let mend = if what.contains("found 'edition'") {
         "editions are not supported: write `syntax = \"proto3\";` (or \"proto2\") instead".to_owned()
-    } else if error.is_file_not_found() && error.file().is_none() {
-        if proto.exists() {
-            format!(
-                "a file must lie in one of the include folders ({}): add the folder that its imports start from",
-                looked_in()
-            )
-        } else {
-            format!("there is no such file, neither here nor in {}", looked_in())
-        }
     } else if error.is_file_not_found() {
         format!("looked in {}: add the folder that the import starts from to the includes", looked_in())
     } else {

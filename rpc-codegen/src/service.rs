@@ -45,10 +45,10 @@ pub(crate) fn item(
                     problems.push(Problem::new(
                         &place,
                         format!(
-                            "another method of `{}` is called `{}` in Rust too",
-                            service.proto_name, method.name
+                            "`{}` is what another method of `{}` is called in Rust too",
+                            method.name, service.proto_name
                         ),
-                        "rename one of them",
+                        crate::check::RENAME,
                     ));
                 }
                 function.attrs.splice(0..0, docs);
