@@ -178,7 +178,7 @@ impl Walk<'_> {
         self.module.pop();
         // All that is nested may be extern.
         if !inside.is_empty() {
-            let title = format!(" What is nested in [`{}`](super::{0}).", ident_of(out));
+            let title = format!(" What is nested in [`{}`].", ident_of(out));
             module.attrs = vec![parse_quote!(#[doc = #title])];
             module.content = Some((syn::token::Brace::default(), inside));
             out.push(Item::Mod(module));

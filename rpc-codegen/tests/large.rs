@@ -10,7 +10,9 @@ const MESSAGES: usize = 12;
 
 /// The text of one file: each message has fields of all kinds, of types nearby and far away, and one is recursive.
 fn proto(package: usize, file: usize) -> String {
-    let mut out = format!("syntax = \"proto3\";\npackage big.p{package}.v1;\nimport \"google/protobuf/timestamp.proto\";\n");
+    let mut out = format!(
+        "syntax = \"proto3\";\npackage big.p{package}.v1;\nimport \"google/protobuf/timestamp.proto\";\n"
+    );
     let back = package.checked_sub(1);
     if let Some(back) = back {
         writeln!(out, "import \"p{back}/f{file}.proto\";").unwrap();

@@ -12,7 +12,7 @@ pub struct Inside {
     pub deep: Option<inside::Deep>,
 }
 
-/// What is nested in [`Inside`](super::Inside).
+/// What is nested in [`Inside`].
 pub mod inside {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -30,7 +30,7 @@ pub struct Inner {
     pub kind: Option<inner::Kind>,
 }
 
-/// What is nested in [`Inner`](super::Inner).
+/// What is nested in [`Inner`].
 pub mod inner {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]

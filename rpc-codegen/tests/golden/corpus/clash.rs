@@ -52,7 +52,7 @@ pub struct SenderClient {
     pub kind: Option<sender_client::KindOneOf>,
 }
 
-/// What is nested in [`SenderClient`](super::SenderClient).
+/// What is nested in [`SenderClient`].
 pub mod sender_client {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
     #[prost(prost_path = "::rpc_core::proto::prost")]

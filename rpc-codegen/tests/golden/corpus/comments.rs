@@ -80,7 +80,7 @@ pub struct Message {
     pub choice: Option<message::Choice>,
 }
 
-/// What is nested in [`Message`](super::Message).
+/// What is nested in [`Message`].
 pub mod message {
     /// One of these: //// ///// //!
     ///

@@ -45,7 +45,7 @@ pub struct Question {
     pub choice: Option<question::Choice>,
 }
 
-/// What is nested in [`Question`](super::Question).
+/// What is nested in [`Question`].
 pub mod question {
     #[derive(Clone, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]

@@ -48,7 +48,7 @@ pub struct Old {
     pub choice: Option<old::Choice>,
 }
 
-/// What is nested in [`Old`](super::Old).
+/// What is nested in [`Old`].
 pub mod old {
     #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Message)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -59,7 +59,7 @@ pub mod old {
         pub again: Vec<part::Again>,
     }
 
-    /// What is nested in [`Part`](super::Part).
+    /// What is nested in [`Part`].
     pub mod part {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
         #[prost(prost_path = "::rpc_core::proto::prost")]

@@ -46,7 +46,7 @@ pub struct Option {
     pub option: ::core::option::Option<option::Option>,
 }
 
-/// What is nested in [`Option`](super::Option).
+/// What is nested in [`Option`].
 pub mod option {
     #[derive(Clone, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -88,7 +88,7 @@ pub struct Result {
     pub result: ::core::option::Option<result::Result>,
 }
 
-/// What is nested in [`Result`](super::Result).
+/// What is nested in [`Result`].
 pub mod result {
     #[derive(Clone, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -117,7 +117,7 @@ pub struct HashMap {
     >,
 }
 
-/// What is nested in [`HashMap`](super::HashMap).
+/// What is nested in [`HashMap`].
 pub mod hash_map {
     #[derive(Clone, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
     #[prost(prost_path = "::rpc_core::proto::prost")]

@@ -27,7 +27,7 @@ pub struct Tree {
     pub parent: Option<tree::Parent>,
 }
 
-/// What is nested in [`Tree`](super::Tree).
+/// What is nested in [`Tree`].
 pub mod tree {
     #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -46,7 +46,7 @@ pub struct Forest {
     pub clearing: Option<Box<forest::Clearing>>,
 }
 
-/// What is nested in [`Forest`](super::Forest).
+/// What is nested in [`Forest`].
 pub mod forest {
     #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Message)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -57,7 +57,7 @@ pub mod forest {
         pub deeper: Option<Box<clearing::Deeper>>,
     }
 
-    /// What is nested in [`Clearing`](super::Clearing).
+    /// What is nested in [`Clearing`].
     pub mod clearing {
         #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Message)]
         #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -68,7 +68,7 @@ pub mod forest {
             pub even: Option<Box<deeper::Even>>,
         }
 
-        /// What is nested in [`Deeper`](super::Deeper).
+        /// What is nested in [`Deeper`].
         pub mod deeper {
             #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Message)]
             #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -79,7 +79,7 @@ pub mod forest {
                 pub deepest: Option<even::Deepest>,
             }
 
-            /// What is nested in [`Even`](super::Even).
+            /// What is nested in [`Even`].
             pub mod even {
                 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::rpc_core::proto::prost::Enumeration)]
                 #[prost(prost_path = "::rpc_core::proto::prost")]

@@ -132,7 +132,7 @@ pub struct Choices {
     pub second: Option<choices::Second>,
 }
 
-/// What is nested in [`Choices`](super::Choices).
+/// What is nested in [`Choices`].
 pub mod choices {
     #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]

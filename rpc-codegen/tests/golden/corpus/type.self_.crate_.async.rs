@@ -113,7 +113,7 @@ pub struct Self_ {
     pub r#fn: Option<self_::Fn>,
 }
 
-/// What is nested in [`Self_`](super::Self_).
+/// What is nested in [`Self_`].
 pub mod self_ {
     #[derive(Clone, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -138,7 +138,7 @@ pub struct Impl {
     pub outside: Option<r#impl::Extern>,
 }
 
-/// What is nested in [`Impl`](super::Impl).
+/// What is nested in [`Impl`].
 pub mod r#impl {
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
     #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -151,7 +151,7 @@ pub mod r#impl {
         pub value: i32,
     }
 
-    /// What is nested in [`Extern`](super::Extern).
+    /// What is nested in [`Extern`].
     pub mod extern_ {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::rpc_core::proto::prost::Enumeration)]
         #[prost(prost_path = "::rpc_core::proto::prost")]
@@ -182,7 +182,7 @@ pub mod r#impl {
     #[prost(prost_path = "::rpc_core::proto::prost")]
     pub struct Trait {}
 
-    /// What is nested in [`Trait`](super::Trait).
+    /// What is nested in [`Trait`].
     pub mod r#trait {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::rpc_core::proto::prost::Enumeration)]
         #[prost(prost_path = "::rpc_core::proto::prost")]

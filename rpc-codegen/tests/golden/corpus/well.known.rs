@@ -91,7 +91,7 @@ pub struct Everything {
     pub choice: Option<everything::Choice>,
 }
 
-/// What is nested in [`Everything`](super::Everything).
+/// What is nested in [`Everything`].
 pub mod everything {
     #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Oneof)]
     #[prost(prost_path = "::rpc_core::proto::prost")]

@@ -75,7 +75,7 @@ pub struct Product {
     pub place: Option<product::Place>,
 }
 
-/// What is nested in [`Product`](super::Product).
+/// What is nested in [`Product`].
 pub mod product {
     /// A shelf.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
