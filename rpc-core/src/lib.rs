@@ -13,6 +13,8 @@ pub mod context;
 pub mod message;
 pub mod metadata;
 pub mod middleware;
+#[cfg(feature = "proto")]
+pub mod proto;
 pub mod server;
 pub mod status;
 pub mod transport;
