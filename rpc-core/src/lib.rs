@@ -26,6 +26,7 @@ pub mod private;
 pub use call::{Method, Peer, Request, Response};
 pub use client::{Call, Channel};
 pub use context::{Context, spawn};
+pub use message::Message;
 pub use metadata::{InvalidName, Metadata};
 pub use server::Server;
 pub use status::{Certainty, Code, Detail, Hop, Status};

@@ -8,6 +8,8 @@ pub use std::{assert, borrow, clone, convert, default, fmt, format, marker, mem,
 
 pub use bytes::{Bytes, BytesMut};
 pub use prost;
+#[cfg(feature = "macros")]
+pub use rpc_macros::message;
 pub use serde;
 pub use tower::Service;
 
