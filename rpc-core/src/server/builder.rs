@@ -222,6 +222,9 @@ where
 impl<L> fmt::Debug for Builder<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let services: Vec<_> = self.services.iter().map(|(descriptor, _)| descriptor.name).collect();
-        f.debug_struct("Builder").field("services", &services).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("services", &services)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

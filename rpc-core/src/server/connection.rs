@@ -91,9 +91,11 @@ impl Dispatch for Serving {
             peer: Some(link.peer().clone()),
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
+            is_retry: head.is_retry,
         });
         let request = request(&route, &head, body, context.clone(), received, deadline);
-        let call = exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
+        let call =
+            exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.

@@ -34,7 +34,9 @@ impl Router {
         service: &Arc<dyn DynService>,
     ) -> Result<(), String> {
         if self.services.contains(&name) {
-            return Err(format!("two services are called {name}; give one another name: #[service(name = \"…\")]"));
+            return Err(format!(
+                "two services are called {name}; give one another name: #[service(name = \"…\")]"
+            ));
         }
         self.services.push(name);
         for method in methods {
@@ -61,8 +63,12 @@ impl Router {
     pub(crate) fn missing(&self, path: &str) -> String {
         let (service, method) = path.rsplit_once('/').unwrap_or((path, ""));
         if self.services.contains(&service) {
-            let mut methods: Vec<_> =
-                self.routes.values().filter(|route| route.method.service == service).map(|route| route.method.name).collect();
+            let mut methods: Vec<_> = self
+                .routes
+                .values()
+                .filter(|route| route.method.service == service)
+                .map(|route| route.method.name)
+                .collect();
             methods.sort_unstable();
             format!("the service {service} has no method {method:?}; it has {}", methods.join(", "))
         } else {
