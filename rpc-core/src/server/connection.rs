@@ -72,10 +72,14 @@ impl Dispatch for Serving {
                 return;
             }
         };
+        if answers.is_empty() {
+            // A new round: what is known of the time is old.
+            self.batch = None;
+        }
         let started = match self.batch {
             // Handlers that run one after the other share a look at the clock.
-            Some((_, last)) if answers.last().is_some() => last,
-            _ => {
+            Some((_, last)) => last,
+            None => {
                 let at = now();
                 self.batch = Some((at, at));
                 at
@@ -93,6 +97,11 @@ impl Dispatch for Serving {
         let call =
             exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
 
+        if deadline.is_some_and(|deadline| deadline <= started) {
+            // Nobody waits for it any more.
+            answers.push(call.too_late(started));
+            return;
+        }
         let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > IN_PLACE);
         if over || route.is_slow() {
             Task::start(link, call, Start::Request(request));
