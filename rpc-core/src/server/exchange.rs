@@ -88,7 +88,10 @@ impl Call {
             }
             Err(status) => {
                 let status = self.outgoing(status, queue, handler);
-                (ResponseHead { status: Some(status), queue, handler, metadata: Metadata::new() }, Bytes::new())
+                (
+                    ResponseHead { status: Some(status), queue, handler, metadata: Metadata::new() },
+                    Bytes::new(),
+                )
             }
         };
         Answer { stream: self.stream, reply: Some(reply) }
@@ -167,6 +170,7 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
+        let first = matches!(this.start, Some(Start::Request(_)));
         let mut context = std::mem::take(&mut this.call.context);
         let polled = poll_in(&mut context, || {
             catch_unwind(AssertUnwindSafe(|| {
@@ -186,6 +190,9 @@ impl Future for Task {
             }))
         });
         this.call.context = context;
+        if first {
+            this.call.route.polled(now().saturating_duration_since(this.call.started));
+        }
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(result)) => {
@@ -216,7 +223,10 @@ impl Drop for Task {
         }
         let status = self.call.context.status().unwrap_or_else(|| Status::unavailable("the server stopped"));
         let status = if status.code() == Code::DeadlineExceeded {
-            let budget = self.call.deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.call.received));
+            let budget = self
+                .call
+                .deadline
+                .map_or(Duration::ZERO, |at| at.saturating_duration_since(self.call.received));
             status.with_message(format!(
                 "{} was not complete after {budget:.1?}, all that its caller had left",
                 self.call.route.method.path
