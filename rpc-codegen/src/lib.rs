@@ -1,1 +1,84 @@
-//! From `.proto` files to annotated traits.
+//! From `.proto` files to annotated traits: the other front door of Courier.
+//!
+//! A build script reads `.proto` files and writes Rust: a message becomes a struct that prost encodes, a service
+//! becomes a trait with `#[service]` on it, as a person would have written it. Nothing needs to be installed: the
+//! files are read by protox, not by protoc.
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> Result<(), rpc_codegen::Error> {
+//!     rpc_codegen::compile(&["proto/greeter.proto"], &["proto"])
+//! }
+//! ```
+//!
+//! ```ignore
+//! // src/lib.rs, of a package that depends on `rpc-core` with the feature `proto`
+//! include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+//!
+//! use demo::v1::{Greeter, GreeterClient, HelloRequest};
+//! ```
+//!
+//! Packages become modules, `demo.v1` becomes `demo::v1`. The command `rpc-codegen` does the same into a folder, for
+//! people who check generated code in.
+//!
+//! # From .proto to Rust
+//!
+//! | .proto | Rust |
+//! |---|---|
+//! | a method's request | the argument `request`; none for `google.protobuf.Empty`; the value inside of a wrapper like `google.protobuf.StringValue` |
+//! | a method's reply | what the method returns: `Result<Reply, Status>` |
+//! | `option idempotency_level`, `(rpc.v1.method)` of `rpc/v1/options.proto` | the arguments of `#[rpc(…)]` |
+//! | `google.protobuf.*` | `rpc_core::proto::*` |
+//! | `deprecated` | `#[deprecated]` |
+//! | comments | documentation; code in them is text, never a test |
+//! | an imported file | generated if something in it is used; not if it is there for its options |
+//! | a service whose client, server or module has the name of something else | in a module of its own: `greeter_service` |
+//!
+//! # Files, in the order of a run
+//!
+//! [`builder`](Builder) (options and the run) → `schema` (reading) → `select` (which files) → `check` (names that
+//! clash) → `message` (prost-build, `doc`) → `service` (traits, `policy`) → `package` (modules, `shorten`) → `render`
+//! (text) → [`output`](Output) (writing).
+
+mod builder;
+mod check;
+mod doc;
+mod error;
+mod message;
+mod output;
+mod package;
+mod policy;
+mod render;
+mod schema;
+mod select;
+mod service;
+mod shorten;
+
+use std::path::Path;
+
+pub use builder::Builder;
+pub use error::Error;
+pub use output::Output;
+
+/// Generates from `protos`, looking for them and for what they import in `includes`, into the `OUT_DIR` of the build
+/// script that calls this. The file to include is `mod.rs`.
+///
+/// # Errors
+/// [`Error`] with all that is wrong with the files, or if the output cannot be written.
+pub fn compile(protos: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<(), Error> {
+    configure().compile(protos, includes)
+}
+
+/// Starts with the options of [`compile`], to change them.
+///
+/// ```no_run
+/// rpc_codegen::configure()
+///     .bytes(["."])
+///     .type_attribute(".shop.v1.Money", "#[derive(PartialOrd)]")
+///     .compile(&["proto/shop/v1/catalog.proto"], &["proto"])?;
+/// # Ok::<(), rpc_codegen::Error>(())
+/// ```
+#[must_use]
+pub fn configure() -> Builder {
+    Builder::default()
+}

@@ -44,6 +44,23 @@ pub const fn codec_fns<M: Method, Q: Codec<M::Request>, P: Codec<M::Reply>>() ->
     }
 }
 
+/// The status that a variant of an error becomes: its fields are a detail under the variant's name.
+pub fn typed_status<M: Message>(code: Code, text: String, type_name: &'static str, fields: &M) -> Status {
+    let mut value = BytesMut::with_capacity(fields.encoded_len());
+    fields.encode(&mut value);
+    Status::new(code, text).with_detail(type_name, value)
+}
+
+/// The fields of a variant of an error, if the status has its code and a detail of its name that can be read.
+pub fn typed_detail<M: Message>(status: &Status, code: Code, type_name: &str) -> Option<M> {
+    if status.code() != code {
+        return None;
+    }
+    let detail = status.details().iter().find(|detail| detail.type_name == type_name)?;
+    // A detail that cannot be read is a later version's, say: the status stays what it is, nothing is lost.
+    M::decode(detail.value.clone()).ok()
+}
+
 /// Asks whether a type is a scalar, whatever it is called: `Probe::<T>::IS_SCALAR`.
 ///
 /// For the types below that is their own constant, for all others the one of [`NotScalar`], which has to be in scope.

@@ -1,10 +1,13 @@
 //! The macros of Courier.
 
+mod attr;
 mod case;
 mod ctxt;
 mod duration;
+mod error;
 mod message;
 mod service;
+mod spelling;
 mod wire_name;
 
 use proc_macro::TokenStream;
@@ -23,6 +26,6 @@ pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// An error whose variants travel with their fields.
 #[proc_macro_derive(RpcError, attributes(rpc))]
-pub fn rpc_error(_: TokenStream) -> TokenStream {
-    TokenStream::new()
+pub fn rpc_error(item: TokenStream) -> TokenStream {
+    error::expand(item.into()).into()
 }

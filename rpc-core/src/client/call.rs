@@ -9,15 +9,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::task::JoinHandle;
-use tokio::time::Sleep;
 
 use crate::call::method::codec_names;
 use crate::call::request::Deadline;
-use crate::call::wait::covered;
+use crate::call::wait::{Alarm, covered};
 use crate::call::{BoxFuture, CodecFns, Method, Request, Response, Timings};
 use crate::client::channel::Channel;
 use crate::codec::Codec;
-use crate::context::{Context, Registration, now, sleep_until};
+use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
 
@@ -81,10 +80,8 @@ struct Running<M: Method> {
     codec: CodecFns<M>,
     deadline: Option<Deadline>,
     started: Instant,
-    /// Armed only where nobody below wakes the call at its deadline.
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     cancelled: Registration,
-    polled: bool,
 }
 
 impl<M: Method> Call<M> {
@@ -215,7 +212,10 @@ impl<M: Method> Inner<M> {
         let started = now();
         let deadline = deadline::<M>(started, timeout, channel.timeout, &self.context);
         if deadline.is_some_and(|deadline| deadline.at <= started) {
-            return Err(Status::deadline_exceeded(format!("the time was up before {} was sent", method.path)));
+            return Err(Status::deadline_exceeded(format!(
+                "the time was up before {} was sent",
+                method.path
+            )));
         }
         if let Some(status) = self.context.status() {
             return Err(status);
@@ -224,7 +224,10 @@ impl<M: Method> Inner<M> {
         let mut body = BytesMut::with_capacity((codec.request_size)(&message));
         (codec.encode_request)(&message, &mut body).map_err(|error| {
             let name = codec.info.name;
-            Status::invalid_argument(format!("the request of {} cannot be expressed in {name}: {error}", method.path))
+            Status::invalid_argument(format!(
+                "the request of {} cannot be expressed in {name}: {error}",
+                method.path
+            ))
         })?;
         drop(message);
 
@@ -232,6 +235,8 @@ impl<M: Method> Inner<M> {
         request.metadata = metadata;
         request.deadline = deadline;
         request.trace = self.context.trace();
+        // A hop that is being tried again from above must not be tried again from here as well.
+        request.is_retry = self.context.is_retry();
         request.wait_for_ready = wait_for_ready;
         request.hash_key = hash_key;
         request.context = self.context.clone();
@@ -240,9 +245,8 @@ impl<M: Method> Inner<M> {
             codec,
             deadline,
             started,
-            timer: None,
+            alarm: Alarm::default(),
             cancelled: Registration::default(),
-            polled: false,
         })
     }
 }
@@ -258,23 +262,13 @@ impl<M: Method> Running<M> {
             self.abandon();
             return Poll::Ready(Err(status));
         }
-        let Some(deadline) = self.deadline else { return Poll::Pending };
-        // At the first poll the deadline has just been checked.
-        if std::mem::replace(&mut self.polled, true) {
-            let at = now();
-            if deadline.at <= at {
+        match self.deadline {
+            Some(deadline) if self.alarm.rings(deadline.at, is_covered, cx) => {
                 self.abandon();
-                return Poll::Ready(Err(self.late(deadline, at)));
+                Poll::Ready(Err(self.late(deadline, now())))
             }
+            _ => Poll::Pending,
         }
-        if !is_covered {
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.at)));
-            if timer.as_mut().poll(cx).is_ready() {
-                self.abandon();
-                return Poll::Ready(Err(self.late(deadline, now())));
-            }
-        }
-        Poll::Pending
     }
 
     /// Drops whatever is under way.
@@ -350,19 +344,25 @@ fn decode<M: Method>(codec: &CodecFns<M>, response: Response) -> Result<Reply<M:
     let Response { metadata, timings, .. } = &response;
     let (metadata, timings) = (metadata.clone(), *timings);
     let reply = (codec.decode_reply)(response.into_body()).map_err(|error| {
-        Status::internal(format!("the reply of {} is not in {}: {error}", M::descriptor().path, codec.info.name))
-            .with_certainty(Certainty::Executed)
+        Status::internal(format!(
+            "the reply of {} is not in {}: {error}",
+            M::descriptor().path,
+            codec.info.name
+        ))
+        .with_certainty(Certainty::Executed)
     })?;
     Ok(Reply { value: M::output(reply), metadata, timings })
 }
 
 fn oneway_output<M: Method>(codec: &CodecFns<M>, response: Response) -> Result<Reply<M::Output>, Status> {
     let _ = codec;
-    let reply = M::CODECS
-        .iter()
-        .find_map(|codec| (codec.decode_reply)(bytes::Bytes::new()).or_else(|_| (codec.decode_reply)("{}".into())).ok());
+    let reply = M::CODECS.iter().find_map(|codec| {
+        (codec.decode_reply)(bytes::Bytes::new()).or_else(|_| (codec.decode_reply)("{}".into())).ok()
+    });
     match reply {
-        Some(reply) => Ok(Reply { value: M::output(reply), metadata: response.metadata, timings: response.timings }),
+        Some(reply) => {
+            Ok(Reply { value: M::output(reply), metadata: response.metadata, timings: response.timings })
+        }
         None => Err(Status::internal("a oneway method whose codecs have no empty message")),
     }
 }

@@ -195,7 +195,9 @@ impl Inner {
         match &state.connection {
             Connection::Ready(link) => return Step::Ready(link.clone()),
             Connection::Connecting(task) if !task.is_finished() => return Step::Wait,
-            Connection::Resting(until, status) if now() < *until => return Step::Rest(*until, status.clone()),
+            Connection::Resting(until, status) if now() < *until => {
+                return Step::Rest(*until, status.clone());
+            }
             // A task that ended without a word was ended with its runtime.
             Connection::Connecting(_) | Connection::Resting(..) | Connection::Idle => {}
         }
@@ -211,7 +213,8 @@ impl Inner {
     }
 
     fn unreachable(&self, error: &str) -> Status {
-        Status::unavailable(format!("cannot connect to {}: {error}", self.address)).with_certainty(Certainty::NotSent)
+        Status::unavailable(format!("cannot connect to {}: {error}", self.address))
+            .with_certainty(Certainty::NotSent)
     }
 }
 
@@ -288,7 +291,10 @@ impl fmt::Debug for Endpoint {
             Connection::Ready(_) => "ready",
             Connection::Resting(..) => "resting",
         };
-        f.debug_struct("Endpoint").field("address", &self.0.address.to_string()).field("state", &state).finish()
+        f.debug_struct("Endpoint")
+            .field("address", &self.0.address.to_string())
+            .field("state", &state)
+            .finish()
     }
 }
 

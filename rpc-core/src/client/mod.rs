@@ -44,4 +44,5 @@ pub use call::{Call, Reply, ReplyCall, Started};
 pub use channel::{Builder, Channel, Snapshot};
 pub use endpoint::{Backoff, Endpoint};
 pub use exchange::EndpointCall;
+pub use stack::Stack;
 pub use target::{IntoTarget, InvalidTarget, Target};

@@ -31,12 +31,15 @@ pub(crate) struct CallParts {
     pub(crate) trace: Option<TraceContext>,
     /// The method, as `service/Method`.
     pub(crate) method: &'static str,
+    /// Whether the caller, or one above it, tries again: then the calls that are made below must not.
+    pub(crate) is_retry: bool,
 }
 
 /// A call that a server handles.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) method: &'static str,
+    pub(crate) is_retry: bool,
     pub(crate) metadata: Metadata,
     pub(crate) peer: Option<Peer>,
     pub(crate) trace: Option<TraceContext>,
@@ -50,9 +53,10 @@ pub(crate) struct Call {
 impl Context {
     /// The context of a call that comes in: one allocation in all.
     pub(crate) fn for_call(parts: CallParts) -> Self {
-        let CallParts { deadline, metadata, peer, trace, method } = parts;
+        let CallParts { deadline, metadata, peer, trace, method, is_retry } = parts;
         let call = Call {
             method,
+            is_retry,
             metadata,
             peer,
             trace,
@@ -71,6 +75,11 @@ impl Context {
     /// The method of the call, as `service/Method`.
     pub(crate) fn method(&self) -> Option<&'static str> {
         self.call().map(|call| call.method)
+    }
+
+    /// Whether this is within a call that is being tried again.
+    pub(crate) fn is_retry(&self) -> bool {
+        self.call().is_some_and(|call| call.is_retry)
     }
 
     /// Notes that the handler was started.
@@ -123,6 +132,7 @@ mod tests {
             peer: Some(Peer::new("here")),
             trace,
             method: "test.Echo/echo",
+            is_retry: false,
         })
     }
 

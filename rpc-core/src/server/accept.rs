@@ -56,7 +56,12 @@ impl Shared {
     }
 
     /// Serves a connection in a task of its own.
-    pub(crate) fn serve(self: &Arc<Self>, io: BoxIo, peer: Peer, permit: Option<tokio::sync::OwnedSemaphorePermit>) {
+    pub(crate) fn serve(
+        self: &Arc<Self>,
+        io: BoxIo,
+        peer: Peer,
+        permit: Option<tokio::sync::OwnedSemaphorePermit>,
+    ) {
         let link = Link::new(connection(Role::Acceptor, &self.config), peer);
         let key = {
             let mut connections = self.connections();

@@ -81,6 +81,7 @@ impl Dispatch for Serving {
             peer: Some(link.peer().clone()),
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
+            is_retry: head.is_retry,
         });
         let request = request(&route, &head, body, context.clone(), received, deadline);
         let call =

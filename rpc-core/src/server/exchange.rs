@@ -16,6 +16,7 @@ use crate::call::service::DynService;
 use crate::call::{BoxFuture, Request, Response};
 use crate::context::{Context, now, poll_in};
 use crate::metadata::Metadata;
+use crate::middleware::catch_panic::caught;
 use crate::server::connection::Start;
 use crate::server::router::Route;
 use crate::status::{Certainty, Code, Hop, Status};
@@ -64,7 +65,7 @@ pub(crate) fn begin(mut call: Call, service: &dyn DynService, request: Request) 
     let result = match polled {
         Ok(Err(future)) => return Polled::Pending(call, future),
         Ok(Ok(result)) => result,
-        Err(panic) => Err(panicked(&call, &*panic)),
+        Err(panic) => Err(caught(call.route.method.path, &*panic)),
     };
     let ended = now();
     Polled::Ready(call.answer(result, ended), ended)
@@ -125,17 +126,6 @@ impl Call {
         }
         status
     }
-}
-
-fn panicked(call: &Call, panic: &(dyn std::any::Any + Send)) -> Status {
-    let words = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a value that is no text");
-    // The words may hold what is no caller's business: they stay here.
-    tracing::error!(method = call.route.method.path, panic = words, "a handler panicked");
-    Status::internal(format!("the handler of {} panicked", call.route.method.path))
 }
 
 /// The task of a handler that was not done at its first poll, or must not be polled in place.
@@ -200,7 +190,7 @@ impl Future for Task {
                 Poll::Ready(())
             }
             Err(panic) => {
-                let status = panicked(&this.call, &*panic);
+                let status = caught(this.call.route.method.path, &*panic);
                 this.finish(Err(status));
                 Poll::Ready(())
             }
@@ -219,7 +209,7 @@ impl Drop for Task {
         let dropped = poll_in(&mut context, || catch_unwind(AssertUnwindSafe(|| drop(start))));
         self.call.context = context;
         if let Err(panic) = dropped {
-            let _ = panicked(&self.call, &*panic);
+            let _ = caught(self.call.route.method.path, &*panic);
         }
         let status = self.call.context.status().unwrap_or_else(|| Status::unavailable("the server stopped"));
         let status = if status.code() == Code::DeadlineExceeded {

@@ -35,7 +35,9 @@ where
             .with_certainty(Certainty::NotExecuted)
         })?;
         context.mark_executed();
-        let reply = M::reply(handler(message).await.map_err(Into::into)?);
+        // A layer may have put another context round the handler than the one that the call came with.
+        let output = context.scope(handler(message)).await.map_err(Into::into)?;
+        let reply = M::reply(output);
         let mut body = BytesMut::with_capacity((codec.reply_size)(&reply));
         (codec.encode_reply)(&reply, &mut body).map_err(|error| {
             Status::internal(format!(

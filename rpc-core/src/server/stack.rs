@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use tower::layer::util::{Identity, Stack as TowerStack};
+use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
 use crate::call::service::{CastLayer, DynService, erase};
@@ -19,9 +19,6 @@ use crate::status::Status;
 
 /// The type of a server's layers: what `.layer(…)` adds to.
 pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
-
-/// No layer yet.
-pub type NoLayer = Identity;
 
 /// A service behind a common face, so that one stack of layers fits them all.
 #[derive(Clone)]

@@ -155,7 +155,9 @@ impl<D: Dispatch> Driver<D> {
         for event in self.inbound.drain(..) {
             match event {
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
-                Event::Cancelled { reason, stream } => end_handler(&self.link, stream, context_reason(reason)),
+                Event::Cancelled { reason, stream } => {
+                    end_handler(&self.link, stream, context_reason(reason))
+                }
                 Event::Overdue { stream } => end_handler(&self.link, stream, Reason::Deadline),
                 // Items of streams have no readers yet; the endpoint sees by itself that the peer drains.
                 _ => {}

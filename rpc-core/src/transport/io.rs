@@ -147,8 +147,10 @@ const MEMORY_BACKLOG: usize = 1024;
 static MEMORY: LazyLock<Mutex<HashMap<String, mpsc::Sender<DuplexStream>>>> = LazyLock::new(Mutex::default);
 
 async fn connect_memory(name: &str) -> io::Result<DuplexStream> {
-    let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, format!("nobody listens at memory://{name}"));
-    let listener = MEMORY.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().ok_or_else(refused)?;
+    let refused =
+        || io::Error::new(io::ErrorKind::ConnectionRefused, format!("nobody listens at memory://{name}"));
+    let listener =
+        MEMORY.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().ok_or_else(refused)?;
     let (here, there) = tokio::io::duplex(MEMORY_BUFFER);
     listener.send(there).await.map_err(|_| refused())?;
     Ok(here)

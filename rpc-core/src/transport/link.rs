@@ -21,7 +21,8 @@ use crate::context::{Context, Reason, now};
 use crate::status::{Hop, Status};
 use crate::wire::connection::{Open, PendingId, Snapshot};
 use crate::wire::{
-    CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId, Token,
+    CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
+    Token,
 };
 
 /// One connection, shared by its driver and all who use it.
@@ -346,7 +347,9 @@ impl Exchange {
     pub(crate) fn hop(&self, at: Instant) -> Hop {
         Hop {
             method: self.path.to_owned(),
-            budget: self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(self.started)),
+            budget: self
+                .deadline
+                .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(self.started)),
             queue: None,
             handler: None,
             elapsed: Some(at.saturating_duration_since(self.started)),

@@ -1,0 +1,129 @@
+//! What protobuf allows and Rust does not: two names that become one.
+//!
+//! Found before or right after prost-build runs, for it would panic, or leave it to rustc to complain about code that
+//! nobody wrote.
+
+use std::collections::{HashMap, HashSet};
+
+use heck::ToUpperCamelCase;
+use prost_types::{DescriptorProto, EnumDescriptorProto};
+
+use crate::error::Problem;
+use crate::message::{Declared, FileCode};
+use crate::schema::SourceFile;
+use crate::select::scope;
+use crate::service::Trait;
+
+/// Looks for enums two of whose values become one variant; `prefix` says whether the enum's name stays before them.
+pub(crate) fn enums(
+    file: &SourceFile,
+    prefix: bool,
+    is_extern: &dyn Fn(&str) -> bool,
+    problems: &mut Vec<Problem>,
+) {
+    let mut walk = Walk { file, prefix, is_extern, problems };
+    let scope = scope(file.proto.package());
+    for (index, item) in (0..).zip(&file.proto.enum_type) {
+        walk.enumeration(item, &scope, &[5, index]);
+    }
+    for (index, item) in (0..).zip(&file.proto.message_type) {
+        walk.message(item, &scope, &[4, index]);
+    }
+}
+
+struct Walk<'a> {
+    file: &'a SourceFile,
+    prefix: bool,
+    is_extern: &'a dyn Fn(&str) -> bool,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Walk<'_> {
+    fn message(&mut self, message: &DescriptorProto, scope: &str, path: &[i32]) {
+        let name = format!("{scope}.{}", message.name());
+        if (self.is_extern)(&name) {
+            return;
+        }
+        for (index, item) in (0..).zip(&message.enum_type) {
+            self.enumeration(item, &name, &[path, &[4, index]].concat());
+        }
+        for (index, item) in (0..).zip(&message.nested_type) {
+            self.message(item, &name, &[path, &[3, index]].concat());
+        }
+    }
+
+    fn enumeration(&mut self, item: &EnumDescriptorProto, scope: &str, path: &[i32]) {
+        if (self.is_extern)(&format!("{scope}.{}", item.name())) {
+            return;
+        }
+        let prefix = item.name().to_upper_camel_case();
+        let mut numbers = HashSet::new();
+        let mut variants: HashMap<String, &str> = HashMap::new();
+        for (index, value) in (0..).zip(&item.value) {
+            // An alias has no variant.
+            if !numbers.insert(value.number()) {
+                continue;
+            }
+            let full = value.name().to_upper_camel_case();
+            let variant = match full.strip_prefix(&prefix) {
+                Some(rest) if !self.prefix && rest.starts_with(char::is_uppercase) => rest.to_owned(),
+                _ => full,
+            };
+            if let Some(other) = variants.insert(variant.clone(), value.name()) {
+                self.problems.push(Problem::new(
+                    self.file.place(&[path, &[2, index]].concat()),
+                    format!(
+                        "`{}` and `{other}` of `{}` are both `{variant}` in Rust",
+                        value.name(),
+                        item.name()
+                    ),
+                    "rename one of them, or keep the enum's name in all variants: `retain_enum_prefix()`",
+                ));
+            }
+        }
+    }
+}
+
+/// Looks for types, and fields of one type, that have one name in Rust.
+pub(crate) fn names(files: &[(&SourceFile, FileCode, Vec<Trait>)], problems: &mut Vec<Problem>) {
+    let mut types: HashMap<(&[String], &str), &str> = HashMap::new();
+    for declared in files.iter().flat_map(|(_, code, _)| &code.declared) {
+        let Declared { module, ident, place, members } = declared;
+        if let Some(other) = types.insert((module, ident), place) {
+            problems.push(Problem::new(
+                place,
+                format!("`{ident}` is what another type of this package is called in Rust too: see {other}"),
+                RENAME,
+            ));
+        }
+        let mut seen = HashMap::new();
+        for (name, place) in members {
+            if let Some(other) = seen.insert(name, place) {
+                problems.push(Problem::new(
+                    place,
+                    format!("`{name}` is what another field of `{ident}` is called in Rust too: see {other}"),
+                    RENAME,
+                ));
+            }
+        }
+    }
+    let mut traits = HashMap::new();
+    for (file, _, services) in files {
+        for service in services {
+            let package = prost_build::Module::from_protobuf_package_name(file.proto.package());
+            let ident = service.item.ident.to_string();
+            if let Some(other) = traits.insert((package, ident.clone()), &service.place) {
+                problems.push(Problem::new(
+                    &service.place,
+                    format!(
+                        "`{ident}` is what another service of this package is called in Rust too: see {other}"
+                    ),
+                    RENAME,
+                ));
+            }
+        }
+    }
+}
+
+pub(crate) const RENAME: &str =
+    "rename one of them: protobuf sees a difference in case or underscores, Rust's naming does not";

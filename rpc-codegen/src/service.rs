@@ -1,0 +1,201 @@
+//! A service as an annotated trait, which `#[service]` turns into a client and a server.
+
+use prost_build::{Method, Service};
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{MethodDescriptorProto, ServiceDescriptorProto};
+use syn::{Ident, ItemTrait, TraitItemFn, Type, parse_quote};
+
+use crate::doc;
+use crate::error::Problem;
+use crate::message::attributes;
+use crate::policy::Policy;
+use crate::schema::SourceFile;
+
+/// A trait and what it is called in the .proto.
+pub(crate) struct Trait {
+    pub(crate) item: ItemTrait,
+    pub(crate) place: String,
+}
+
+/// Writes the trait for the service at `index` in `file`.
+///
+/// Types are spelled in full (`::core::result::Result`, `::rpc_core::Status`); they are shortened with those of the
+/// messages, once it is known which short names are free.
+pub(crate) fn item(
+    file: &SourceFile,
+    index: i32,
+    service: &Service,
+    policies: &[Policy],
+    codecs: &[String],
+    problems: &mut Vec<Problem>,
+) -> Option<Trait> {
+    let descriptor = &file.proto.service[index as usize];
+    let place = file.place(&[6, index]);
+    let mut methods: Vec<TraitItemFn> = Vec::new();
+    for (at, method) in (0..).zip(&service.methods) {
+        let path = [6, index, 2, at];
+        let place = file.place(&path);
+        let descriptor = &descriptor.method[at as usize];
+        let policy = &policies[at as usize];
+        refuse(descriptor, service, policy, &place, problems);
+        let docs = attributes(&doc::lines(file.location(&path)));
+        match function(method, descriptor, policy) {
+            Ok(mut function) => {
+                if methods.iter().any(|other| other.sig.ident == function.sig.ident) {
+                    problems.push(Problem::new(
+                        &place,
+                        format!(
+                            "`{}` is what another method of `{}` is called in Rust too",
+                            method.name, service.proto_name
+                        ),
+                        crate::check::RENAME,
+                    ));
+                }
+                function.attrs.splice(0..0, docs);
+                methods.push(function);
+            }
+            Err(error) => problems.push(unusable(&place, &error)),
+        }
+    }
+    match skeleton(service, descriptor, codecs) {
+        Ok(mut item) => {
+            item.attrs.splice(0..0, attributes(&doc::lines(file.location(&[6, index]))));
+            item.items.extend(methods.into_iter().map(syn::TraitItem::Fn));
+            Some(Trait { item, place })
+        }
+        Err(error) => {
+            problems.push(unusable(&place, &error));
+            None
+        }
+    }
+}
+
+fn skeleton(
+    service: &Service,
+    descriptor: &ServiceDescriptorProto,
+    codecs: &[String],
+) -> syn::Result<ItemTrait> {
+    let ident: Ident = syn::parse_str(&service.name)?;
+    let name = match service.package.as_str() {
+        "" => service.proto_name.clone(),
+        package => format!("{package}.{}", service.proto_name),
+    };
+    let codecs: Vec<syn::Path> =
+        codecs.iter().map(|codec| syn::parse_str(codec)).collect::<syn::Result<_>>()?;
+    let mut item: ItemTrait = parse_quote! {
+        #[::rpc_core::service(name = #name, codecs(#(#codecs),*))]
+        pub trait #ident {}
+    };
+    if descriptor.options.as_ref().is_some_and(|options| options.deprecated()) {
+        item.attrs.push(parse_quote!(#[deprecated]));
+    }
+    Ok(item)
+}
+
+fn function(
+    method: &Method,
+    descriptor: &MethodDescriptorProto,
+    policy: &Policy,
+) -> syn::Result<TraitItemFn> {
+    let ident: Ident = syn::parse_str(&method.name)?;
+    let name = &method.proto_name;
+    let mut arguments: Vec<syn::Meta> = Vec::new();
+    if *name != wire_name(&method.name) {
+        arguments.push(parse_quote!(name = #name));
+    }
+    if policy.oneway {
+        arguments.push(parse_quote!(oneway));
+    }
+    let level = descriptor.options.as_ref().map(|options| options.idempotency_level());
+    if policy.idempotent || level.is_some_and(|level| level != IdempotencyLevel::IdempotencyUnknown) {
+        arguments.push(parse_quote!(idempotent));
+    }
+    if !policy.timeout.is_empty() {
+        let timeout = &policy.timeout;
+        arguments.push(parse_quote!(timeout = #timeout));
+    }
+    let output: Type = syn::parse_str(&method.output_type)?;
+    let argument: Option<syn::FnArg> = match method.input_type.as_str() {
+        "()" => None,
+        input => {
+            let input: Type = syn::parse_str(input)?;
+            // A wrapper is a message of one field called `value`, and the macro makes the same of one scalar.
+            let name: Ident = if is_wrapper(&method.input_proto_type) {
+                parse_quote!(value)
+            } else {
+                parse_quote!(request)
+            };
+            Some(parse_quote!(#name: #input))
+        }
+    };
+    let argument = argument.iter();
+    let mut function: TraitItemFn = parse_quote! {
+        async fn #ident(&self #(, #argument)*) -> ::core::result::Result<#output, ::rpc_core::Status>;
+    };
+    if !arguments.is_empty() {
+        function.attrs.push(parse_quote!(#[rpc(#(#arguments),*)]));
+    }
+    if descriptor.options.as_ref().is_some_and(|options| options.deprecated()) {
+        function.attrs.push(parse_quote!(#[deprecated]));
+    }
+    Ok(function)
+}
+
+/// What `#[service]` calls a method on the wire if it is not told: `say_hello` is `SayHello`.
+fn wire_name(method: &str) -> String {
+    let words = method.trim_start_matches("r#").split('_');
+    let capital = |word: &str| {
+        let mut chars = word.chars();
+        chars
+            .next()
+            .map(|first| first.to_uppercase().collect::<String>() + chars.as_str())
+            .unwrap_or_default()
+    };
+    words.map(capital).collect()
+}
+
+/// Whether this is `google.protobuf.StringValue` or one of its kind.
+fn is_wrapper(name: &str) -> bool {
+    name.strip_prefix(".google.protobuf.")
+        .is_some_and(|name| name.ends_with("Value") && !matches!(name, "Value" | "ListValue"))
+}
+
+/// What cannot be a trait's method, or not yet.
+fn refuse(
+    method: &MethodDescriptorProto,
+    service: &Service,
+    policy: &Policy,
+    place: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let streams = match (method.client_streaming(), method.server_streaming()) {
+        (false, false) => None,
+        (true, false) => Some("its requests"),
+        (false, true) => Some("its replies"),
+        (true, true) => Some("requests and replies"),
+    };
+    let name = format!("{}.{}", service.proto_name, method.name());
+    if let Some(what) = streams {
+        problems.push(Problem::new(
+            place,
+            format!("method `{name}` streams {what}"),
+            "streams come with the streaming release of Courier; until then, keep the method in a .proto of its own \
+             that is not compiled",
+        ));
+    }
+    if policy.oneway && method.output_type() != ".google.protobuf.Empty" {
+        problems.push(Problem::new(
+            place,
+            format!("method `{name}` is oneway, so nobody will see its `{}`", &method.output_type()[1..]),
+            "let it return `google.protobuf.Empty`, or take `oneway` away",
+        ));
+    }
+}
+
+fn unusable(place: &str, error: &syn::Error) -> Problem {
+    Problem::new(
+        place,
+        format!("no Rust can be written for this: {error}"),
+        "rename it, or mend its extern path",
+    )
+}
