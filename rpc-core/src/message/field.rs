@@ -14,7 +14,8 @@ use serde::ser::{SerializeMap, Serializer};
 use super::wire::{key_len, put_key, put_varint, varint_len};
 use super::{DecodeError, Message};
 
-pub use super::enumeration::{Enumeration, wire as enumeration};
+pub use super::container::MapKey;
+pub use super::enumeration::{Enumeration, UnknownNumber, wire as enumeration};
 pub use super::json;
 pub use super::schema::{EnumSchema, FieldSchema, Label, MessageSchema, Type};
 pub use super::wire::{Input, Parts, Reader, Wire};
@@ -355,4 +356,10 @@ pub fn take_message<'a, T: Message>(parts: Parts<'a>, input: Input<'a>) -> Resul
 #[inline]
 pub fn decode<T: Message>(bytes: &Bytes) -> Result<T, DecodeError> {
     T::decode_parts(Parts::new(bytes), Input::new(bytes))
+}
+
+/// None of a oneof's members came, or only such as are unknown.
+#[cold]
+pub fn no_member(message: &'static str) -> DecodeError {
+    DecodeError::new("none of the members is present, of which one must be").within(message, "")
 }
