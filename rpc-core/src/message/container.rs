@@ -143,7 +143,7 @@ fn packed_len<T: Value>(values: &[T]) -> usize {
     match T::WIRE {
         Wire::Fixed32 => values.len() * 4,
         Wire::Fixed64 => values.len() * 8,
-        _ => values.iter().map(T::len).sum(),
+        _ => values.iter().map(T::size).sum(),
     }
 }
 
@@ -265,8 +265,8 @@ impl<T: Value> Value for Box<T> {
     const TYPE: Type = T::TYPE;
 
     #[inline]
-    fn len(&self) -> usize {
-        T::len(self)
+    fn size(&self) -> usize {
+        T::size(self)
     }
 
     #[inline]

@@ -52,7 +52,7 @@ pub mod wire {
 
     /// How many bytes [`write`] appends.
     #[inline]
-    pub fn len<T: Enumeration>(value: &T) -> usize {
+    pub fn size<T: Enumeration>(value: &T) -> usize {
         varint_len(i64::from(value.number()) as u64)
     }
 
@@ -83,8 +83,8 @@ macro_rules! __enum_field {
                 $crate::private::field::Type::Enum(|| <$type as $crate::private::field::Enumeration>::SCHEMA);
 
             #[inline]
-            fn len(&self) -> usize {
-                $crate::private::field::enumeration::len(self)
+            fn size(&self) -> usize {
+                $crate::private::field::enumeration::size(self)
             }
 
             #[inline]

@@ -102,7 +102,7 @@ pub trait Value: Sized {
     const TYPE: Type;
 
     /// How many bytes [`write`](Self::write) appends.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
     /// Appends the value, with its length if it has one, without a key.
     fn write(&self, out: &mut BytesMut);
     /// Reads one; its wire type was checked.
@@ -124,7 +124,7 @@ pub trait Value: Sized {
     /// How many bytes [`put`](Self::put) appends.
     #[inline]
     fn keyed_len(&self, tag: u32) -> usize {
-        key_len(tag) + self.len()
+        key_len(tag) + self.size()
     }
 
     /// Appends a key and the value, default or not.
@@ -256,7 +256,7 @@ macro_rules! __message_field {
                 $crate::private::field::Type::Message(<$type as $crate::private::Message>::schema);
 
             #[inline]
-            fn len(&self) -> usize {
+            fn size(&self) -> usize {
                 $crate::private::field::message_len(self)
             }
 

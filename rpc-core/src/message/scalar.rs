@@ -39,7 +39,7 @@ macro_rules! number {
             const TYPE: Type = Type::$kind;
 
             #[inline]
-            fn len(&self) -> usize {
+            fn size(&self) -> usize {
                 $len(*self)
             }
 
@@ -94,7 +94,7 @@ number! {
         len |v| varint_len(u64::from(v)), write |v, out| put_varint(u64::from(v), out),
         read |r: &mut Reader<'_>| Ok(r.varint()? as u32), default |v| v == 0, json json::write_u32;
     u64: Uint64, Varint,
-        len |v| varint_len(v), write |v, out| put_varint(v, out),
+        len varint_len, write put_varint,
         read |r: &mut Reader<'_>| r.varint(), default |v| v == 0, json json::write_u64;
     f32: Float, Fixed32,
         len |_| 4, write |v, out: &mut BytesMut| out.put_f32_le(v),
@@ -114,7 +114,7 @@ macro_rules! delimited {
         const TYPE: Type = Type::$kind;
 
         #[inline]
-        fn len(&self) -> usize {
+        fn size(&self) -> usize {
             let len = <[u8]>::len(self.as_ref());
             varint_len(len as u64) + len
         }

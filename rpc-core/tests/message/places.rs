@@ -54,7 +54,7 @@ mod shadowed {
         pub(super) out: u32,
         pub(super) map: u32,
         pub(super) reader: std::string::String,
-        pub(super) inner: std::option::Option<Box<Plain>>,
+        pub(super) inner: std::option::Option<Box<Self>>,
     }
 
     #[message]

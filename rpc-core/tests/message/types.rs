@@ -121,8 +121,8 @@ pub(crate) struct RectTwin {
 pub(crate) struct Everything {
     pub origin: Point,
     pub maybe: Option<Point>,
-    pub parent: Option<Box<Everything>>,
-    pub children: Vec<Everything>,
+    pub parent: Option<Box<Self>>,
+    pub children: Vec<Self>,
     pub numbers: Vec<i32>,
     pub longs: Vec<u64>,
     pub floats: Vec<f32>,
@@ -148,9 +148,9 @@ pub(crate) struct EverythingTwin {
     #[prost(message, optional, tag = "2")]
     pub maybe: Option<PointTwin>,
     #[prost(message, optional, boxed, tag = "3")]
-    pub parent: Option<Box<EverythingTwin>>,
+    pub parent: Option<Box<Self>>,
     #[prost(message, repeated, tag = "4")]
-    pub children: Vec<EverythingTwin>,
+    pub children: Vec<Self>,
     #[prost(int32, repeated, tag = "5")]
     pub numbers: Vec<i32>,
     #[prost(uint64, repeated, tag = "6")]

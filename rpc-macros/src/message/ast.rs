@@ -81,7 +81,7 @@ pub(super) enum Other {
     /// A variant that forgets the number.
     Unit(Span),
     /// A variant that keeps it, in this type.
-    Number(Span, Type),
+    Number(Span, Box<Type>),
 }
 
 impl Message {
@@ -333,7 +333,7 @@ fn values(item: &mut syn::ItemEnum, errors: &mut Errors) -> Option<Vec<Value>> {
             (None, _) => None,
             (Some(span), Fields::Unit) => Some(Other::Unit(span)),
             (Some(span), Fields::Unnamed(one)) if one.unnamed.len() == 1 => {
-                Some(Other::Number(span, one.unnamed[0].ty.clone()))
+                Some(Other::Number(span, Box::new(one.unnamed[0].ty.clone())))
             }
             (Some(_), fields) => {
                 errors.push(fields.span(), "the variant for unknown numbers holds one `i32`: `Other(i32)`");

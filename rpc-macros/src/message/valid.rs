@@ -89,10 +89,10 @@ fn range(tag: &At<u32>, errors: &mut Errors) {
     match tag.value {
         0 => errors.push(tag.span, "tags start at 1: 0 is none in protobuf"),
         19_000..=19_999 => {
-            errors.push(tag.span, "protobuf keeps 19000 to 19999 for itself: take another tag")
+            errors.push(tag.span, "protobuf keeps 19000 to 19999 for itself: take another tag");
         }
         0x2000_0000.. => {
-            errors.push(tag.span, "the largest tag is 536870911: three bits of the key are taken")
+            errors.push(tag.span, "the largest tag is 536870911: three bits of the key are taken");
         }
         _ => {}
     }

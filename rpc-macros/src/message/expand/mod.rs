@@ -34,6 +34,7 @@ pub(super) fn in_scope(code: &TokenStream) -> TokenStream {
             missing_debug_implementations,
             missing_docs,
             non_camel_case_types,
+            unreachable_code,
             unreachable_pub,
             unused_qualifications,
             unused_variables,
