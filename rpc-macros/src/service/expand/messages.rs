@@ -47,9 +47,14 @@ pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStrea
         quote_spanned!(error.span()=> type Error = #error;),
     ];
 
+    let check_error = quote_spanned!(error.span()=> ::rpc_core::private::method_error::<#error>());
+
     quote! {
         #request
         #reply
+
+        #(#cfgs)*
+        const _: () = #check_error;
 
         #(#cfgs)*
         impl ::rpc_core::private::Method for #module::#marker {
