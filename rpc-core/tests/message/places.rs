@@ -104,3 +104,47 @@ fn around_messages_of_prosts() -> Result<(), DecodeError> {
     assert_eq!(back.one.numbers, [1, 2]);
     Ok(())
 }
+
+/// Derives may stand above as well as below.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[message]
+struct Above {
+    #[message(tag = 2)]
+    r#type: u32,
+    kind: Option<Raw>,
+}
+
+/// Any number at all.
+#[message]
+#[derive(Clone, Debug, PartialEq)]
+enum Raw {
+    #[message(other)]
+    Number(i32),
+}
+
+/// Numbers with a layout of their own.
+#[message]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(u8)]
+enum Byte {
+    r#False,
+    r#True = 200,
+}
+
+#[message]
+#[derive(Debug, PartialEq)]
+enum Keyword {
+    r#Match { r#type: Byte, r#fn: Raw },
+}
+
+#[test]
+fn among_other_attributes() {
+    let above = Above { r#type: 3, kind: Some(Raw::Number(-5)) };
+    assert_eq!(decode(encode(&above)), Ok(above.clone()));
+    let json = serde_json::to_string(&above).unwrap_or_default();
+    assert_eq!(json, r#"{"type":3,"kind":-5}"#);
+    let keyword = Keyword::r#Match { r#type: Byte::r#True, r#fn: Raw::Number(0) };
+    assert_eq!(decode(encode(&keyword)), Ok(Keyword::r#Match { r#type: Byte::r#True, r#fn: Raw::Number(0) }));
+    assert_eq!(serde_json::to_string(&keyword).ok().as_deref(), Some(r#"{"match":{"type":"BYTE_TRUE"}}"#));
+    assert_eq!(Byte::r#True as u8, 200);
+}
