@@ -9,9 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::now;
+use crate::context::{Reason, now};
 use crate::server::Server;
 use crate::server::accept::Shared;
+
+/// How long the answers to calls that were cut off may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a drain went.
 #[derive(Clone, Debug)]
@@ -75,11 +78,30 @@ pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     let end = began.checked_add(limit).unwrap_or_else(|| began + Duration::from_secs(86_400 * 365));
     let late = match tokio::time::timeout_at(end.into(), all_ended(&shared)).await {
         Ok(()) => Vec::new(),
-        Err(_) => late(&shared),
+        Err(_) => {
+            let late = late(&shared);
+            cut_off(&shared);
+            // The callers are told; a peer that does not listen any more does not hold the end up for long.
+            let _ = tokio::time::timeout(LAST_WORDS, all_ended(&shared)).await;
+            late
+        }
     };
     // Dropping the server ends what is left.
     drop(server);
     Report { took: now().saturating_duration_since(began), late }
+}
+
+/// Ends every handler that runs; its call is answered.
+fn cut_off(shared: &Shared) {
+    for link in shared.links() {
+        let serving = link.lock().all_serving();
+        for (context, task) in serving {
+            context.cancel_call(Reason::Shutdown);
+            if let Some(task) = task {
+                task.abort();
+            }
+        }
+    }
 }
 
 async fn all_ended(shared: &Arc<Shared>) {

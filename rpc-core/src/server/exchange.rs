@@ -175,6 +175,7 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
+        let first = matches!(this.start, Some(Start::Request(_)));
         let mut context = std::mem::take(&mut this.call.context);
         let polled = poll_in(&mut context, || {
             catch_unwind(AssertUnwindSafe(|| {
@@ -197,6 +198,9 @@ impl Future for Task {
             }))
         });
         this.call.context = context;
+        if first {
+            this.call.route.polled(now().saturating_duration_since(this.call.started));
+        }
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(result)) => {

@@ -19,7 +19,7 @@ use crate::call::Peer;
 use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, Reason, now};
 use crate::status::{Hop, Status};
-use crate::wire::connection::{Open, PendingId, Snapshot};
+use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
     CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
     Token,
@@ -232,10 +232,6 @@ impl Link {
         self.with(|state| state.closing = true);
     }
 
-    /// What the connection holds.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.lock().wire.snapshot()
-    }
 }
 
 impl State {
