@@ -233,7 +233,7 @@ impl<M: Method> Inner<M> {
         drop(message);
 
         let mut request = Request::new(method, codec.info.id, body.freeze());
-        request.metadata = metadata;
+        request.metadata = Some(metadata);
         request.deadline = deadline;
         request.trace = self.context.trace();
         // A hop that is being tried again from above must not be tried again from here as well.

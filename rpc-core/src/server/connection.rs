@@ -140,5 +140,6 @@ fn request(
     request.attempt = head.attempt;
     request.is_retry = head.is_retry;
     request.context = context;
+    request.metadata = None;
     request
 }

@@ -9,7 +9,7 @@ use crate::call::{BoxFuture, Method, Request, Response};
 use crate::status::{Certainty, Status};
 
 /// Decodes the request, runs the handler, encodes what it gave.
-pub fn serve<M, F, Fut>(request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
+pub fn serve<M, F, Fut>(mut request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
 where
     M: Method,
     F: FnOnce(M::Request) -> Fut + Send + 'static,
@@ -25,7 +25,11 @@ where
             ))
             .with_certainty(Certainty::NotExecuted));
         };
-        let context = request.context().clone();
+        let mut context = request.context().clone();
+        if let Some(metadata) = request.metadata.take() {
+            // A layer has changed what the call came with.
+            context = context.with_metadata(metadata);
+        }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(
                 "the request is no {} in {}: {error}",
