@@ -10,4 +10,5 @@ mod codecs;
 mod context;
 mod drain;
 mod errors;
+mod layers;
 mod transports;
