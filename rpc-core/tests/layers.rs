@@ -40,12 +40,16 @@ fn files() -> Vec<(String, PathBuf, String)> {
         .into_iter()
         .map(|path| {
             let inside = path.strip_prefix(&root).expect("found below the root");
-            let module = inside.iter().next().expect("a path has a first part").to_string_lossy().replace(".rs", "");
+            let module =
+                inside.iter().next().expect("a path has a first part").to_string_lossy().replace(".rs", "");
             let text = fs::read_to_string(&path).expect("sources are text");
             // What a module's own tests use is their affair.
             let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-            let code =
-                code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            let code = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
             (module, path, code)
         })
         .collect()
@@ -61,7 +65,8 @@ fn a_module_names_only_modules_of_floors_below_its_own() {
     let mut wrong = Vec::new();
     for (module, path, code) in files() {
         let Some(&own) = floor.get(module.as_str()) else {
-            wrong.push(format!("{module} has no floor: give it one in this test and in docs/ARCHITECTURE.md"));
+            wrong
+                .push(format!("{module} has no floor: give it one in this test and in docs/ARCHITECTURE.md"));
             continue;
         };
         for (_, rest) in code.match_indices("crate::").map(|(at, found)| code[at..].split_at(found.len())) {
@@ -81,7 +86,9 @@ fn a_module_names_only_modules_of_floors_below_its_own() {
 fn the_protocol_knows_no_clock_no_runtime_and_no_lock() {
     for (module, path, code) in files() {
         if module == "wire" {
-            for word in ["tokio", "Instant::now", "SystemTime", "Mutex", "async ", "std::net", "std::io::Read"] {
+            for word in
+                ["tokio", "Instant::now", "SystemTime", "Mutex", "async ", "std::net", "std::io::Read"]
+            {
                 assert!(!code.contains(word), "{} names {word}", path.display());
             }
         }

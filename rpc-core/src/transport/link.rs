@@ -226,7 +226,6 @@ impl Link {
     pub(crate) fn close(&self) {
         self.with(|state| state.closing = true);
     }
-
 }
 
 impl State {
