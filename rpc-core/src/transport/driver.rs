@@ -156,7 +156,7 @@ impl<D: Dispatch> Driver<D> {
             match event {
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
-                    end_handler(&self.link, stream, context_reason(reason))
+                    end_handler(&self.link, stream, context_reason(reason));
                 }
                 Event::Overdue { stream } => end_handler(&self.link, stream, Reason::Deadline),
                 // Items of streams have no readers yet; the endpoint sees by itself that the peer drains.
@@ -291,7 +291,7 @@ impl<D: Dispatch> Driver<D> {
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
-    fn sleep(&mut self, cx: &mut TaskContext<'_>) -> bool {
+    fn sleep(&mut self, cx: &TaskContext<'_>) -> bool {
         let mut state = self.link.lock();
         state.wire.written(std::mem::take(&mut self.written));
         if !self.inbound.is_empty() || !state.inbound.is_empty() {

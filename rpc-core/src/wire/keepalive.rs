@@ -91,7 +91,7 @@ impl Keepalive {
     }
 
     /// What is due: nothing, a ping, or the end.
-    pub(crate) fn due(&mut self, now: Instant) -> Result<bool, ConnectionError> {
+    pub(crate) fn due(&self, now: Instant) -> Result<bool, ConnectionError> {
         match self.timeout() {
             Some(at) if at <= now => {}
             _ => return Ok(false),

@@ -173,7 +173,7 @@ impl Connection {
         let RequestFields { mut head, number, limit, length, mut refused } = fields;
         match (number, &head.name) {
             (Some(number), Some(name)) => {
-                head.number = Some(self.names.bind(number, name, self.config.max_methods)?)
+                head.number = Some(self.names.bind(number, name, self.config.max_methods)?);
             }
             (Some(number), None) => head.number = Some(self.names.check(number)?),
             (None, Some(_)) => {}
