@@ -252,6 +252,10 @@ impl<D: Dispatch> Driver<D> {
             self.read_size = self.read_size.max(state.wire.missing(&self.input).min(MOST_READ));
         }
         self.wake();
+        if self.phase == Phase::Flushing && self.ends_at.is_none() {
+            // The peer broke the protocol. Its handlers need not wait for it to hear so.
+            end_all(&self.link);
+        }
         self.dispatch();
 
         let (timeout, turns, settled);
@@ -282,7 +286,13 @@ impl<D: Dispatch> Driver<D> {
         self.arm(self.ends_at.or(timeout), cx);
         match self.write(cx) {
             // Where parts of large messages went out, more may follow at once.
-            Ok(whole) => came || (whole && turns),
+            Ok(whole) => {
+                if self.phase == Phase::Flushing && self.written > 0 {
+                    // A peer that is slow to read, but reads, gets what is left.
+                    self.ends_at = Some(at + LINGER);
+                }
+                came || (whole && turns)
+            }
             Err(error) => {
                 self.lost(&format!("the socket failed: {error}"));
                 false
@@ -347,19 +357,22 @@ impl<D> Drop for Driver<D> {
     fn drop(&mut self) {
         // Whatever ended the driver (the server was dropped, a panic): nobody may wait for an answer for ever, and no
         // handler may run on for nobody.
-        let serving = {
-            let mut state = self.link.lock();
+        self.link.with(|state| {
             state.wire.written(std::mem::take(&mut self.written));
             state.wire.handle_lost("the connection was dropped");
-            state.all_serving()
-        };
-        self.link.with(|_| ());
+        });
         self.link.tell_settled();
-        for (context, task) in serving {
-            context.cancel_call(Reason::ConnectionLost);
-            if let Some(task) = task {
-                task.abort();
-            }
+        end_all(&self.link);
+    }
+}
+
+/// Ends every handler that has a task.
+fn end_all(link: &Link) {
+    let serving = link.lock().all_serving();
+    for (context, task) in serving {
+        context.cancel_call(Reason::ConnectionLost);
+        if let Some(task) = task {
+            task.abort();
         }
     }
 }
@@ -375,7 +388,8 @@ fn end_handler(link: &Link, stream: StreamId, reason: Reason) {
                 task.abort();
             }
         }
-        // It was answered in this very round: the answer is on its way to the state machine, which drops it.
-        None => link.with(|state| state.wire.close(stream)),
+        // It was answered in this very round: the answer is on its way to the state machine, which knows what to do
+        // with it.
+        None => {}
     }
 }
