@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
-use crate::context::{Reason, now, sleep_until};
+use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
 use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
@@ -370,26 +371,24 @@ impl<D> Drop for Driver<D> {
 fn end_all(link: &Link) {
     let serving = link.lock().all_serving();
     for (context, task) in serving {
-        context.cancel_call(Reason::ConnectionLost);
-        if let Some(task) = task {
-            task.abort();
-        }
+        end(&context, task, Reason::ConnectionLost);
     }
 }
 
-/// Ends a handler that has a task: its context first, so that it can be asked why, then the task. One without a task is
-/// over already. The task's own guard closes the stream once it is really gone.
+/// Ends the handler of one call, if it has a task. One without is over already, answered in this very round: its answer
+/// is on its way to the state machine, which knows what to do with it.
 fn end_handler(link: &Link, stream: StreamId, reason: Reason) {
     let serving = link.lock().serving(stream);
-    match serving {
-        Some((context, task)) => {
-            context.cancel_call(reason);
-            if let Some(task) = task {
-                task.abort();
-            }
-        }
-        // It was answered in this very round: the answer is on its way to the state machine, which knows what to do
-        // with it.
-        None => {}
+    if let Some((context, task)) = serving {
+        end(&context, task, reason);
+    }
+}
+
+/// Ends the context first, so that it can be asked why, then the task. The task's own guard closes the stream once it is
+/// really gone.
+fn end(context: &Context, task: Option<AbortHandle>, reason: Reason) {
+    context.cancel_call(reason);
+    if let Some(task) = task {
+        task.abort();
     }
 }
