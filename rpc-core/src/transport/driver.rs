@@ -238,6 +238,8 @@ impl<D: Dispatch> Driver<D> {
         {
             let mut state = self.link.lock();
             state.awake();
+            // Before anything that can end the connection: what was written tells which calls the peer can have.
+            state.wire.written(std::mem::take(&mut self.written));
             if came && state.wire.handle_bytes(at, &mut self.input).is_err() {
                 self.phase = Phase::Flushing;
             }

@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use crate::call::Peer;
 use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, Reason, now};
-use crate::status::{Hop, Status};
+use crate::status::{Certainty, Hop, Status};
 use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
     CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
@@ -235,8 +235,15 @@ impl State {
     pub(crate) fn settle(&mut self, at: Option<Instant>) {
         while let Some(event) = self.wire.poll_event() {
             let (token, outcome) = match event {
-                Event::Response { token, head, body, .. } => {
+                Event::Response { token, head, body, end: true, .. } => {
                     (token, Outcome::Answer { head, body, at: at.unwrap_or_else(now) })
+                }
+                // What follows belongs to nobody: without this the stream would stay open, and its events would name
+                // a token that is another call's by then.
+                Event::Response { stream, token, .. } => {
+                    self.wire.cancel(at.unwrap_or_else(now), stream, CancelReason::Dropped);
+                    let status = Status::internal("the server answered with a stream, where one reply was due");
+                    (token, Outcome::Failed(status.with_certainty(Certainty::Executed)))
                 }
                 Event::Failed { token, status } => (token, Outcome::Failed(status)),
                 Event::Expired { token } => {
@@ -414,7 +421,7 @@ impl Drop for Exchange {
             let slot = state.calls.try_remove(self.key);
             match slot {
                 Some(Slot::Waiting { place: Place::Stream(id), .. }) => state.wire.cancel(ended, id, reason),
-                Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(id),
+                Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(ended, id),
                 _ => return false,
             }
             true
