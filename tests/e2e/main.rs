@@ -6,4 +6,8 @@
 mod support;
 
 mod calls;
+mod codecs;
+mod context;
+mod drain;
+mod errors;
 mod transports;

@@ -175,8 +175,8 @@ impl Future for EndpointCall {
         loop {
             let next = match &mut this.state {
                 State::New => match this.endpoint.link() {
-                    Some(link) => this.start(&link),
-                    None => this.connect(),
+                    Some(link) if !this.request.wait_for_ready || link.is_established() => this.start(&link),
+                    _ => this.connect(),
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
                     Poll::Ready(Ok(link)) => this.start(&link),

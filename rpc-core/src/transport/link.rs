@@ -167,6 +167,11 @@ impl Link {
         result
     }
 
+    /// Whether the peer has shown that it speaks the protocol.
+    pub(crate) fn is_established(&self) -> bool {
+        self.lock().wire.is_established()
+    }
+
     /// Whether a call could be opened.
     pub(crate) fn is_usable(&self) -> bool {
         let state = self.lock();
