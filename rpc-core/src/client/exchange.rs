@@ -88,7 +88,7 @@ impl EndpointCall {
     #[inline]
     fn end(&mut self, exchange: &Exchange, outcome: Outcome) -> Result<Result<Response, Status>, State> {
         let status = match outcome {
-            Outcome::Answer { head, body, at } => match *head {
+            Outcome::Answer { head, body, at } => match head {
                 ResponseHead { status: None, queue, handler, metadata } => {
                     let elapsed = at.saturating_duration_since(exchange.started());
                     let network = elapsed.saturating_sub(queue + handler);

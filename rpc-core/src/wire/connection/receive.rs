@@ -320,7 +320,7 @@ impl Connection {
                 self.free(id);
                 self.open_pending(now);
             }
-            self.events.push_back(Event::Response { token, head: Box::new(head), body, end });
+            self.events.push_back(Event::Response { token, head, body, end });
             return Ok(());
         }
         let max = self.config.max_message;
@@ -474,7 +474,7 @@ impl Connection {
                 } else {
                     self.unreserve(id);
                 }
-                self.events.push_back(Event::Response { token, head, body, end });
+                self.events.push_back(Event::Response { token, head: *head, body, end });
             }
             InboxOf::Item => {
                 // What the reader has not taken counts against the stream's own credit; the room was for the rest.
