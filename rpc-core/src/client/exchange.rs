@@ -44,7 +44,7 @@ impl EndpointCall {
 
     /// Puts the call on a connection.
     #[inline]
-    fn start(&mut self, link: &Arc<Link>) -> State {
+    fn start(&mut self, link: Arc<Link>) -> State {
         let request = &self.request;
         let method = request.method();
         let deadline = request.deadline();
@@ -143,14 +143,14 @@ impl Future for EndpointCall {
         loop {
             let next = match &mut this.state {
                 State::New => match this.endpoint.link() {
-                    Some(link) => this.start(&link),
+                    Some(link) => this.start(link),
                     None => {
                         let (endpoint, wait) = (this.endpoint.clone(), this.request.wait_for_ready);
                         State::Connecting(Box::pin(async move { endpoint.connected(wait).await }))
                     }
                 },
                 State::Connecting(connected) => match ready!(connected.as_mut().poll(cx)) {
-                    Ok(link) => this.start(&link),
+                    Ok(link) => this.start(link),
                     Err(status) => State::Failed(status),
                 },
                 State::Running(exchange) => {

@@ -173,10 +173,10 @@ impl Link {
 
     /// Opens a call.
     #[inline]
-    pub(crate) fn call(self: &Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
+    pub(crate) fn call(self: Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
         let started = now();
         let Outbound { head, body, oneway, context, deadline, path } = call;
-        self.with(|state| {
+        let key = self.with(|state| {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
@@ -187,8 +187,8 @@ impl Link {
             };
             entry.insert(slot);
             Ok(key)
-        })
-        .map(|key| Exchange { link: Some(self.clone()), key, started, deadline, context, path })
+        })?;
+        Ok(Exchange { link: Some(self), key, started, deadline, context, path })
     }
 
     /// Gives a handler a place in the list, so that a cancel finds it.
