@@ -70,7 +70,7 @@ enum Place {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The peer answered, with a reply or an error; when its last byte came.
-    Answer { head: Box<ResponseHead>, body: Bytes, at: Instant },
+    Answer { head: ResponseHead, body: Bytes, at: Instant },
     /// The connection could not do it.
     Failed(Status),
     /// A oneway call is on its way.
@@ -156,7 +156,8 @@ impl Link {
         let result = f(&mut state);
         state.settle(None);
         let driver = if state.asleep && state.has_work() { state.wake_driver() } else { None };
-        let wakers = std::mem::take(&mut state.wakers);
+        // An empty list keeps its room: the driver's rounds need it (250 instructions a call).
+        let wakers = if state.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut state.wakers) };
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -180,10 +181,10 @@ impl Link {
 
     /// Opens a call.
     #[inline]
-    pub(crate) fn call(self: &Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
+    pub(crate) fn call(self: Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
         let started = now();
         let Outbound { head, body, oneway, context, deadline, path } = call;
-        self.with(|state| {
+        let key = self.with(|state| {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
@@ -194,8 +195,8 @@ impl Link {
             };
             entry.insert(slot);
             Ok(key)
-        })
-        .map(|key| Exchange { link: Some(self.clone()), key, started, deadline, context, path })
+        })?;
+        Ok(Exchange { link: Some(self), key, started, deadline, context, path })
     }
 
     /// Gives a handler a place in the list, so that a cancel finds it.

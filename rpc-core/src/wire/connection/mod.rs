@@ -61,7 +61,7 @@ pub enum Event {
         /// Whose.
         token: Token,
         /// Status, timings, metadata.
-        head: Box<ResponseHead>,
+        head: ResponseHead,
         /// The reply message.
         body: Bytes,
         /// Whether this ends the stream.

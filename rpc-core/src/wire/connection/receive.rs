@@ -259,7 +259,7 @@ impl Connection {
         } else {
             self.consume_first(id, total as u32, end);
         }
-        self.events.push_back(Event::Response { stream: id, token, head: Box::new(head), body, end });
+        self.events.push_back(Event::Response { stream: id, token, head, body, end });
         Ok(())
     }
 

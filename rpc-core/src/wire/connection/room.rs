@@ -160,7 +160,7 @@ impl Connection {
                     self.consume_first(id, total, end);
                 }
                 self.leave_room(side, held);
-                self.events.push_back(Event::Response { stream: id, token, head, body, end });
+                self.events.push_back(Event::Response { stream: id, token, head: *head, body, end });
             }
             InboxOf::Item => {
                 // What the reader has not taken counts against the stream's own credit; what was lent beyond it keeps
