@@ -14,6 +14,8 @@
 //! # Ok::<(), rpc_core::codec::CodecError>(())
 //! ```
 
+pub(crate) mod body;
+
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};

@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 
 /// One link: what it adds to its parent.
 pub(crate) struct Node {
-    parent: Option<Arc<Node>>,
+    parent: Option<Arc<Self>>,
     /// The own deadline or the parent's, whichever is nearer.
     deadline: Option<Instant>,
     /// Whether this node or one above it can be cancelled: a call made below none of those need not look.
@@ -26,7 +26,6 @@ pub(crate) struct Node {
 }
 
 /// What a node adds.
-#[expect(clippy::large_enum_variant, reason = "most nodes are calls, and a call is to cost one allocation")]
 pub(crate) enum Kind {
     /// Only a nearer deadline.
     Limit,
