@@ -45,12 +45,6 @@ impl fmt::Display for InvalidName {
 
 impl std::error::Error for InvalidName {}
 
-impl From<InvalidName> for crate::Status {
-    fn from(error: InvalidName) -> Self {
-        Self::invalid_argument(error.to_string()).with_certainty(crate::Certainty::NotSent)
-    }
-}
-
 impl Metadata {
     /// No entries. Does not allocate.
     pub const fn new() -> Self {

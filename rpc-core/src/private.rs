@@ -44,6 +44,21 @@ pub const fn codec_fns<M: Method, Q: Codec<M::Request>, P: Codec<M::Reply>>() ->
     }
 }
 
+/// What the error of a method must be, under a name that the compiler can explain; [`Method::Error`] has the bounds
+/// themselves.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method",
+    label = "it must be made of a `Status`, and become one",
+    note = "return a `Status`, or an enum with `#[derive(RpcError)]`"
+)]
+pub trait MethodError: From<Status> + Into<Status> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Status> + Into<Status>> MethodError for E {}
+
+/// Compiles if the type can be the error of a method.
+pub const fn method_error<E: MethodError>() {}
+
 /// The status that a variant of an error becomes: its fields are a detail under the variant's name.
 pub fn typed_status<M: Message>(code: Code, text: String, type_name: &'static str, fields: &M) -> Status {
     let mut value = BytesMut::with_capacity(fields.encoded_len());

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::metadata::Metadata;
+use crate::metadata::{InvalidName, Metadata};
 
 /// The error of a call: code, message, details, and whether the server ran it.
 ///
@@ -461,6 +461,12 @@ impl fmt::Debug for Status {
 impl StdError for Status {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+impl From<InvalidName> for Status {
+    fn from(error: InvalidName) -> Self {
+        Self::invalid_argument(error.to_string()).with_certainty(Certainty::NotSent)
     }
 }
 

@@ -91,10 +91,13 @@ enum Connection {
 
 impl Endpoint {
     pub(crate) fn new(address: Address, connector: Arc<dyn Connector>, settings: &Settings) -> Self {
+        // To the caller it is all one whether a server cannot be reached or does not say a word.
+        let mut config = settings.config.clone();
+        config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
         Self(Arc::new(Inner {
             address,
             connector,
-            config: settings.config.clone(),
+            config,
             connect_timeout: settings.connect_timeout,
             backoff: settings.backoff,
             state: Mutex::new(State { connection: Connection::Idle, failures: 0 }),
@@ -140,6 +143,17 @@ impl Endpoint {
     pub(crate) async fn established(&self) -> Result<(), Status> {
         let link = self.connected(false).await?;
         link.established().await.map_err(|error| self.0.unreachable(&error))
+    }
+
+    /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
+    #[cold]
+    pub(crate) fn not_in_time(&self, status: Status) -> Status {
+        let reason = match &self.0.lock().connection {
+            Connection::Resting(_, status) => status.message().to_owned(),
+            _ => format!("it waited for a connection to {}", self.0.address),
+        };
+        let message = format!("{}: {reason}", status.message());
+        status.with_message(message).with_certainty(Certainty::NotSent)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

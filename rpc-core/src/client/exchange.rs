@@ -9,10 +9,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Timings};
 use crate::client::endpoint::Endpoint;
+use crate::context::now;
 use crate::metadata::Metadata;
-use crate::status::{Code, Status};
+use crate::status::{Certainty, Code, Hop, Status};
 use crate::transport::link::{Exchange, Link, Outbound, Outcome};
 use crate::wire::{OpenError, RequestHead, ResponseHead};
 
@@ -77,11 +79,37 @@ impl EndpointCall {
     #[cold]
     fn moved(&mut self, status: Status) -> State {
         self.moves += 1;
-        if self.moves > MOVES {
+        // A call that waits does so up to its deadline, however often it is disappointed.
+        if self.moves > MOVES && !self.request.wait_for_ready {
             return State::Failed(status);
         }
+        self.connect()
+    }
+
+    /// Waits for a connection, up to the deadline.
+    #[cold]
+    fn connect(&self) -> State {
         let (endpoint, wait) = (self.endpoint.clone(), self.request.wait_for_ready);
-        State::Connecting(Box::pin(async move { endpoint.connected(wait).await }))
+        let Some(deadline) = self.request.deadline() else {
+            return State::Connecting(Box::pin(async move { endpoint.connected(wait).await }));
+        };
+        let (began, mut status) = (now(), self.request.deadline_status());
+        let method = self.request.method().path;
+        State::Connecting(Box::pin(async move {
+            match tokio::time::timeout_at(deadline.into(), endpoint.connected(wait)).await {
+                Ok(connected) => connected,
+                Err(_) => {
+                    status.hops_mut().push(Hop {
+                        method: method.to_owned(),
+                        budget: deadline.saturating_duration_since(began),
+                        queue: None,
+                        handler: None,
+                        elapsed: Some(now().saturating_duration_since(began)),
+                    });
+                    Err(endpoint.not_in_time(status))
+                }
+            }
+        }))
     }
 
     /// What an outcome means for the caller; or the next state, if the call goes on elsewhere.
@@ -97,15 +125,19 @@ impl EndpointCall {
                 ResponseHead { status: Some(status), .. } => from_peer(status, exchange, at),
             },
             Outcome::Handed => return Ok(Ok(Response::default())),
-            Outcome::Expired => {
+            Outcome::Expired { sent } => {
                 let mut status = self.request.deadline_status();
-                status.hops_mut().push(exchange.hop(crate::context::now()));
+                if !sent {
+                    status.set_certainty(Certainty::NotSent);
+                }
+                status.hops_mut().push(exchange.hop(now()));
                 return Ok(Err(status));
             }
             Outcome::Failed(status) => status,
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
-        if status.code() == Code::Unavailable && status.certainty().is_safe_to_retry() && self.moves == 0 {
+        let again = self.moves == 0 || self.request.wait_for_ready;
+        if again && status.code() == Code::Unavailable && status.certainty().is_safe_to_retry() {
             return Err(self.moved(status));
         }
         Ok(Err(status))
@@ -144,14 +176,15 @@ impl Future for EndpointCall {
             let next = match &mut this.state {
                 State::New => match this.endpoint.link() {
                     Some(link) => this.start(&link),
-                    None => {
-                        let (endpoint, wait) = (this.endpoint.clone(), this.request.wait_for_ready);
-                        State::Connecting(Box::pin(async move { endpoint.connected(wait).await }))
-                    }
+                    None => this.connect(),
                 },
-                State::Connecting(connected) => match ready!(connected.as_mut().poll(cx)) {
-                    Ok(link) => this.start(&link),
-                    Err(status) => State::Failed(status),
+                State::Connecting(connected) => match connected.as_mut().poll(cx) {
+                    Poll::Ready(Ok(link)) => this.start(&link),
+                    Poll::Ready(Err(status)) => State::Failed(status),
+                    Poll::Pending => {
+                        will_wake_at_deadline();
+                        return Poll::Pending;
+                    }
                 },
                 State::Running(exchange) => {
                     let outcome = ready!(Pin::new(&mut *exchange).poll(cx));

@@ -40,7 +40,7 @@ impl Reason {
         match self {
             Self::Caller => Status::cancelled("the caller cancelled the call"),
             Self::ConnectionLost => Status::cancelled("the connection to the caller was lost"),
-            Self::Shutdown => Status::cancelled("the server is shutting down"),
+            Self::Shutdown => Status::unavailable("the server shut down before the call was complete"),
             Self::Deadline => Status::deadline_exceeded("the deadline has passed"),
             Self::Other(message) => Status::cancelled(message.clone()),
         }

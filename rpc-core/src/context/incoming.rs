@@ -195,7 +195,7 @@ mod tests {
         let reasons = [
             (Reason::Caller, Code::Cancelled),
             (Reason::ConnectionLost, Code::Cancelled),
-            (Reason::Shutdown, Code::Cancelled),
+            (Reason::Shutdown, Code::Unavailable),
             (Reason::Deadline, Code::DeadlineExceeded),
         ];
         for (reason, code) in reasons {

@@ -25,6 +25,7 @@ pub struct Builder<L = Identity> {
     layers: L,
     config: wire::Config,
     max_connections: usize,
+    in_place: Duration,
     layered: bool,
 }
 
@@ -112,6 +113,7 @@ impl Builder {
             layers: Identity::new(),
             config: wire::Config::default(),
             max_connections: 65_536,
+            in_place: Duration::from_micros(100),
             layered: false,
         }
     }
@@ -127,9 +129,9 @@ impl<L> Builder<L> {
     /// Puts a layer round every handler, inside of those that were added before. Any tower layer whose service takes a
     /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
-        let Self { services, layers, config, max_connections, .. } = self;
+        let Self { services, layers, config, max_connections, in_place, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
-        Builder { services, layers, config, max_connections, layered: true }
+        Builder { services, layers, config, max_connections, in_place, layered: true }
     }
 
     /// Sets limits and patience of every connection, all at once: see [`wire::Config`] for the defaults.
@@ -154,6 +156,15 @@ impl<L> Builder<L> {
     /// Takes this many connections at once; more are accepted when others have ended. Default 65,536.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// Lets the handlers of a connection run for this long in one go where their requests were read, before those that
+    /// are left get tasks of their own. Most handlers are done at once, and a task for each would cost more than the rest
+    /// of the call; but while they run, the connection's other calls wait. A method whose handler often computes for half
+    /// of this without awaiting gets tasks from the start. Zero gives every handler a task. Default 100 µs.
+    pub fn in_place(mut self, limit: Duration) -> Self {
+        self.in_place = limit;
         self
     }
 
@@ -210,7 +221,7 @@ where
     pub(crate) fn router(self) -> Result<Arc<Router>, BindError> {
         let layers: Box<dyn Layers> =
             if self.layered { Box::new(Layered(self.layers)) } else { Box::new(Bare) };
-        let mut router = Router::default();
+        let mut router = Router::new(self.in_place);
         for (descriptor, handlers) in self.services {
             let service = layers.wrap(handlers);
             router.add(descriptor.name, descriptor.methods, &service).map_err(BindError::Services)?;

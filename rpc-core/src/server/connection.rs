@@ -1,7 +1,7 @@
 //! The calls of one connection: each is routed, and its handler is run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -15,12 +15,6 @@ use crate::transport::driver::{Answer, Dispatch};
 use crate::transport::link::Link;
 use crate::wire::head::IncomingHead;
 use crate::wire::{Incoming, ResponseHead};
-
-/// How long handlers may be run in place in one go, before the rest get tasks: a connection's other calls wait for it.
-const IN_PLACE: Duration = Duration::from_micros(100);
-
-/// A handler that computes for longer than this without awaiting gets a task from then on.
-const SLOW: Duration = Duration::from_micros(50);
 
 /// The serving side of one connection. Belongs to its driver, so nothing here is locked.
 pub(crate) struct Serving {
@@ -72,10 +66,14 @@ impl Dispatch for Serving {
                 return;
             }
         };
+        if answers.is_empty() {
+            // A new round: what is known of the time is old.
+            self.batch = None;
+        }
         let started = match self.batch {
             // Handlers that run one after the other share a look at the clock.
-            Some((_, last)) if answers.last().is_some() => last,
-            _ => {
+            Some((_, last)) => last,
+            None => {
                 let at = now();
                 self.batch = Some((at, at));
                 at
@@ -93,22 +91,30 @@ impl Dispatch for Serving {
         let call =
             exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
 
-        let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > IN_PLACE);
-        if over || route.is_slow() {
+        if deadline.is_some_and(|deadline| deadline <= started) {
+            // Nobody waits for it any more.
+            answers.push(call.too_late(started));
+            return;
+        }
+        let over =
+            self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > route.in_place);
+        if over || route.in_place.is_zero() || route.is_slow() {
             Task::start(link, call, Start::Request(request));
             return;
         }
-        match exchange::begin(call, &*route.service, request) {
+        let ended = match exchange::begin(call, &*route.service, request) {
             Polled::Ready(answer, ended) => {
-                if ended.saturating_duration_since(started) > SLOW {
-                    route.set_slow();
-                }
-                if let Some((_, last)) = &mut self.batch {
-                    *last = ended;
-                }
                 answers.push(answer);
+                ended
             }
-            Polled::Pending(call, future) => Task::start(link, call, Start::Future(future)),
+            Polled::Pending(call, future) => {
+                Task::start(link, call, Start::Future(future));
+                now()
+            }
+        };
+        route.polled(ended.saturating_duration_since(started));
+        if let Some((_, last)) = &mut self.batch {
+            *last = ended;
         }
     }
 }

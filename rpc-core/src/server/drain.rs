@@ -9,9 +9,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::now;
+use crate::context::{Reason, now};
 use crate::server::Server;
 use crate::server::accept::Shared;
+
+/// How long the answers to calls that were cut off may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a drain went.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct Late {
     pub peer: String,
     /// The methods of the calls that were cancelled, one entry a call.
     pub calls: Vec<&'static str>,
+    /// How many messages were cut off: requests that were not yet here as a whole, replies that were not yet gone.
+    pub partial: usize,
 }
 
 impl Report {
@@ -47,18 +52,25 @@ impl fmt::Display for Report {
         }
         write!(f, "drained in {:.1?}; cut off:", self.took)?;
         for late in &self.late {
-            write!(f, " {} ({})", late.peer, late.calls.join(", "))?;
+            write!(f, " {} ({}", late.peer, late.calls.join(", "))?;
+            match late.partial {
+                0 => f.write_str(")")?,
+                partial if late.calls.is_empty() => write!(f, "{partial} messages in part)")?,
+                partial => write!(f, ", {partial} messages in part)")?,
+            }
         }
         Ok(())
     }
 }
 
-pub(super) async fn drain(server: Server, limit: Duration) -> Report {
+pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     let began = now();
     let shared = server.shared.clone();
     shared.close();
     // Ends accepting and closes the socket: from here on clients are refused at once and go elsewhere.
     server.accepting.abort();
+    // Once it is gone, the address is free for another server. It ends by being aborted.
+    let _ = (&mut server.accepting).await;
     for link in shared.links() {
         link.with(|state| state.wire.drain(began));
     }
@@ -66,11 +78,30 @@ pub(super) async fn drain(server: Server, limit: Duration) -> Report {
     let end = began.checked_add(limit).unwrap_or_else(|| began + Duration::from_secs(86_400 * 365));
     let late = match tokio::time::timeout_at(end.into(), all_ended(&shared)).await {
         Ok(()) => Vec::new(),
-        Err(_) => late(&shared),
+        Err(_) => {
+            let late = late(&shared);
+            cut_off(&shared);
+            // The callers are told; a peer that does not listen any more does not hold the end up for long.
+            let _ = tokio::time::timeout(LAST_WORDS, all_ended(&shared)).await;
+            late
+        }
     };
     // Dropping the server ends what is left.
     drop(server);
     Report { took: now().saturating_duration_since(began), late }
+}
+
+/// Ends every handler that runs; its call is answered.
+fn cut_off(shared: &Shared) {
+    for link in shared.links() {
+        let serving = link.lock().all_serving();
+        for (context, task) in serving {
+            context.cancel_call(Reason::Shutdown);
+            if let Some(task) = task {
+                task.abort();
+            }
+        }
+    }
 }
 
 async fn all_ended(shared: &Arc<Shared>) {
@@ -89,10 +120,12 @@ fn late(shared: &Shared) -> Vec<Late> {
     links
         .iter()
         .map(|link| {
-            let calls =
-                link.lock().all_serving().iter().filter_map(|(context, _)| context.method()).collect();
-            Late { peer: link.peer().to_string(), calls }
+            let state = link.lock();
+            let calls: Vec<_> =
+                state.all_serving().iter().filter_map(|(context, _)| context.method()).collect();
+            let partial = state.wire.snapshot().serving.saturating_sub(calls.len());
+            Late { peer: link.peer().to_string(), calls, partial }
         })
-        .filter(|late: &Late| !late.calls.is_empty())
+        .filter(|late| !late.calls.is_empty() || late.partial > 0)
         .collect()
 }

@@ -98,6 +98,21 @@ impl Call {
         Answer { stream: self.stream, reply: Some(reply) }
     }
 
+    /// The answer to a call whose time was up before its handler was begun.
+    #[cold]
+    pub(crate) fn too_late(&self, at: Instant) -> Answer {
+        self.answer(Err(self.overdue("begun")), at)
+    }
+
+    /// The error of a call whose time is up.
+    fn overdue(&self, what: &str) -> Status {
+        let budget = self.deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.received));
+        Status::deadline_exceeded(format!(
+            "{} was not {what} after {budget:.1?}, all that its caller had left",
+            self.route.method.path
+        ))
+    }
+
     /// A status as it leaves this server: what describes one hop is set anew.
     fn outgoing(&self, mut status: Status, queue: Duration, handler: Duration) -> Status {
         let executed = self.context.was_executed();
@@ -160,6 +175,7 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
+        let first = matches!(this.start, Some(Start::Request(_)));
         let mut context = std::mem::take(&mut this.call.context);
         let polled = poll_in(&mut context, || {
             catch_unwind(AssertUnwindSafe(|| {
@@ -167,6 +183,9 @@ impl Future for Task {
                     Some(Start::Future(future)) => future,
                     Some(Start::Request(request)) => {
                         this.call.started = now();
+                        if this.call.deadline.is_some_and(|deadline| deadline <= this.call.started) {
+                            return Poll::Ready(Err(this.call.overdue("begun")));
+                        }
                         this.call.route.service.call(request)
                     }
                     None => return Poll::Pending,
@@ -179,6 +198,9 @@ impl Future for Task {
             }))
         });
         this.call.context = context;
+        if first {
+            this.call.route.polled(now().saturating_duration_since(this.call.started));
+        }
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(result)) => {
@@ -208,17 +230,10 @@ impl Drop for Task {
             let _ = caught(self.call.route.method.path, &*panic);
         }
         let status = self.call.context.status().unwrap_or_else(|| Status::unavailable("the server stopped"));
-        let status = if status.code() == Code::DeadlineExceeded {
-            let budget = self
-                .call
-                .deadline
-                .map_or(Duration::ZERO, |at| at.saturating_duration_since(self.call.received));
-            status.with_message(format!(
-                "{} was not complete after {budget:.1?}, all that its caller had left",
-                self.call.route.method.path
-            ))
-        } else {
-            status
+        let status = match status.code() {
+            Code::DeadlineExceeded if self.call.context.was_executed() => self.call.overdue("complete"),
+            Code::DeadlineExceeded => self.call.overdue("begun"),
+            _ => status,
         };
         // A call that was cancelled is only closed: the state machine knows that nobody waits.
         self.finish(Err(status));

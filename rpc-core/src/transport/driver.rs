@@ -228,6 +228,9 @@ impl<D: Dispatch> Driver<D> {
         }
         if self.phase == Phase::Lingering {
             self.input.clear();
+            // The timer may have gone off for something that was due before.
+            self.armed = self.armed.filter(|armed| at < *armed);
+            self.arm(self.ends_at, cx);
             return came;
         }
 
@@ -265,7 +268,7 @@ impl<D: Dispatch> Driver<D> {
                 self.phase = Phase::Flushing;
             }
             timeout = state.wire.poll_timeout();
-            settled = state.wire.is_established();
+            settled = state.wire.is_established() || state.wire.error().is_some();
             turns = state.wire.has_turns() && !self.out.is_empty();
             self.unwritten = self.out.len() + state.wire.unwritten();
         }
@@ -297,7 +300,7 @@ impl<D: Dispatch> Driver<D> {
         if self.out.is_empty() && state.wire.unwritten() > 0 {
             return false;
         }
-        state.sleep(cx.waker());
+        state.sleep(self.armed, cx.waker());
         if state.wire.calls() == 0 && self.input.is_empty() && self.out.is_empty() {
             // An idle connection keeps no buffers: ten thousand of them must not cost ten thousand buffers.
             if self.input.capacity() > LEAST_READ {

@@ -19,7 +19,7 @@ use crate::call::Peer;
 use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, Reason, now};
 use crate::status::{Hop, Status};
-use crate::wire::connection::{Open, PendingId, Snapshot};
+use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
     CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
     Token,
@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// The driver's waker, and whether it needs it.
     driver: Option<Waker>,
     asleep: bool,
+    /// When the driver will wake by itself.
+    wakes_at: Option<Instant>,
     /// Nobody wants the connection any more; the driver ends it when nothing is open.
     pub(crate) closing: bool,
 }
@@ -73,8 +75,8 @@ pub(crate) enum Outcome {
     Failed(Status),
     /// A oneway call is on its way.
     Handed,
-    /// The time was up.
-    Expired,
+    /// The time was up; whether the peer may have heard of the call by then.
+    Expired { sent: bool },
 }
 
 /// A handler of ours that has a task.
@@ -104,6 +106,7 @@ impl Link {
                 wakers: Vec::new(),
                 driver: None,
                 asleep: false,
+                wakes_at: None,
                 closing: false,
             }),
             peer,
@@ -223,11 +226,6 @@ impl Link {
     pub(crate) fn close(&self) {
         self.with(|state| state.closing = true);
     }
-
-    /// What the connection holds.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        self.lock().wire.snapshot()
-    }
 }
 
 impl State {
@@ -241,7 +239,11 @@ impl State {
                     (token, Outcome::Answer { head, body, at: at.unwrap_or_else(now) })
                 }
                 Event::Failed { token, status } => (token, Outcome::Failed(status)),
-                Event::Expired { token } => (token, Outcome::Expired),
+                Event::Expired { token } => {
+                    let slot = self.calls.get(token.0 as usize);
+                    let waits = matches!(slot, Some(Slot::Waiting { place: Place::Pending(_), .. }));
+                    (token, Outcome::Expired { sent: !waits })
+                }
                 Event::Handed { token } => (token, Outcome::Handed),
                 Event::Opened { token, stream } => {
                     if let Some(Slot::Waiting { place, .. }) = self.calls.get_mut(token.0 as usize) {
@@ -265,7 +267,18 @@ impl State {
     /// Whether the driver has something to do that it does not know of.
     #[inline]
     fn has_work(&self) -> bool {
-        self.wire.unwritten() > 0 || self.wire.has_turns() || self.closing || !self.inbound.is_empty()
+        self.wire.unwritten() > 0
+            || self.wire.has_turns()
+            || self.closing
+            || !self.inbound.is_empty()
+            || self.wakes_late()
+    }
+
+    /// Whether the driver would sleep past something: a call that waits for a stream writes nothing and yet has a
+    /// deadline.
+    fn wakes_late(&self) -> bool {
+        let due = self.wire.poll_timeout();
+        due.is_some_and(|due| self.wakes_at.is_none_or(|at| due < at))
     }
 
     /// Takes the wakers out, to be woken when the lock is free.
@@ -288,9 +301,10 @@ impl State {
         self.calls.is_empty() && self.wire.is_idle()
     }
 
-    /// The driver goes to sleep, and leaves its waker.
-    pub(crate) fn sleep(&mut self, waker: &Waker) {
+    /// The driver goes to sleep until then at the latest, and leaves its waker.
+    pub(crate) fn sleep(&mut self, until: Option<Instant>, waker: &Waker) {
         self.asleep = true;
+        self.wakes_at = until;
         match &self.driver {
             Some(driver) if driver.will_wake(waker) => {}
             _ => self.driver = Some(waker.clone()),

@@ -55,6 +55,11 @@ impl Kind {
     /// No new streams; or the reason why the connection ends (§10).
     pub const DRAIN: Self = Self(0x0A);
 
+    /// Whether this version of the protocol has it.
+    pub const fn is_known(self) -> bool {
+        matches!(self.0, 0x01..=0x0A)
+    }
+
     /// Whether a receiver that does not know the kind may pass over it (§3.3).
     pub const fn is_skippable(self) -> bool {
         self.0 & 0x80 != 0

@@ -42,6 +42,16 @@ impl Connection {
     /// Whether a frame with this prefix may come, before the rest of it is here.
     #[inline]
     pub(super) fn check_prefix(&self, prefix: &Prefix) -> Result<(), ConnectionError> {
+        if !self.established && !Kind(prefix.kind).is_known() {
+            // A web server, say. What it says would be a frame over some limit, which is not what is wrong.
+            return Err(ConnectionError::ours(
+                ErrorCode::BadMagic,
+                format!(
+                    "the peer does not speak this protocol: it began with \"{}\"",
+                    prefix.to_bytes().escape_ascii()
+                ),
+            ));
+        }
         if u32::from(prefix.header) > self.config.max_header || prefix.body as usize > MAX_FRAME_BODY {
             return Err(ConnectionError::ours(
                 ErrorCode::TooLarge,

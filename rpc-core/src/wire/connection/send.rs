@@ -158,7 +158,10 @@ impl Connection {
         } else {
             !self.pending.is_empty() || self.local_open >= self.peer.max_streams
         };
-        if waits || (!self.established && body.len() > self.peer.max_message as usize) {
+        // What is over the limits that every peer has may be within those that this one is about to tell.
+        let large =
+            body.len() > self.peer.max_message as usize || head.size_hint() > self.peer.max_header as usize;
+        if waits || (large && !self.established) {
             return self.wait(head, body, options);
         }
         self.write_request(now, &head, body, options)

@@ -62,6 +62,12 @@ fn slot(at: usize, span: Span) -> Ident {
     Ident::new(&format!("slot_{at}"), span)
 }
 
+/// A variable of the code around, for code on the span of a type: a type that comes out of a macro by example has a
+/// context of its own there, in which the name alone would not be found.
+fn own(name: &str) -> Ident {
+    Ident::new(name, Span::call_site())
+}
+
 /// The implementation of `Message`, from its parts.
 fn impl_message(
     ident: &Ident,

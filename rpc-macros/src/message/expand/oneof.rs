@@ -9,7 +9,9 @@ use syn::spanned::Spanned;
 
 use super::super::ast::{Body, Field, Member, Message};
 use super::super::name;
-use super::{impl_message, impl_object, impl_serialize, index_function, record, slot, value, without_self};
+use super::{
+    impl_message, impl_object, impl_serialize, index_function, own, record, slot, value, without_self,
+};
 
 /// Everything for an enum with data.
 pub(super) fn message(message: &Message, members: &[Member]) -> TokenStream {
@@ -107,12 +109,13 @@ fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
             },
         }
     });
+    let (wire, reader) = (own("wire"), own("reader"));
     let arms = members.iter().enumerate().map(|(at, it)| {
         let (slot, tag, name) = (slot(at, it.span()), it.tag.value, &it.name.value);
         let fill = match &it.body {
             Body::Single(ty) => {
                 let of = value(ty, "fill");
-                quote_spanned!(ty.span()=> #of(&mut #slot, wire, &mut reader))
+                quote_spanned!(ty.span()=> #of(&mut #slot, #wire, &mut #reader))
             }
             _ => quote!(#slot.fill(wire, &mut reader)),
         };

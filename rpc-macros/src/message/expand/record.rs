@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::super::ast::{Field, Message};
-use super::{field, field_schema, impl_message, impl_object, impl_serialize, index_function, slot};
+use super::{field, field_schema, impl_message, impl_object, impl_serialize, index_function, own, slot};
 
 /// Everything for a struct.
 pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
@@ -47,17 +47,18 @@ pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
         let (slot, of) = (slot(at, it.ty.span()), field(&it.ty, "Slot"));
         quote_spanned!(it.ty.span()=> let mut #slot: #of<'_> = ::rpc_core::private::default::Default::default();)
     });
+    let (wire, reader, input) = (own("wire"), own("reader"), own("input"));
     let arms = fields.iter().enumerate().map(|(at, it)| {
         let (slot, of, tag, name) =
             (slot(at, it.ty.span()), field(&it.ty, "read"), it.tag.value, &it.name.value);
         quote_spanned! {it.ty.span()=>
-            #tag => #of(&mut #slot, wire, &mut reader).map_err(|error| error.within(#rust, #name))?,
+            #tag => #of(&mut #slot, #wire, &mut #reader).map_err(|error| error.within(#rust, #name))?,
         }
     });
     let finishes = fields.iter().enumerate().map(|(at, it)| {
         let (slot, of, ident, name) =
             (slot(at, it.ty.span()), field(&it.ty, "finish"), &it.ident, &it.name.value);
-        quote_spanned!(it.ty.span()=> #ident: #of(#slot, input).map_err(|error| error.within(#rust, #name))?,)
+        quote_spanned!(it.ty.span()=> #ident: #of(#slot, #input).map_err(|error| error.within(#rust, #name))?,)
     });
     quote! {
         #(#slots)*

@@ -39,16 +39,26 @@ pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStrea
         quote!(::rpc_core::private::codec_fns::<Self, #for_request, #for_reply>())
     });
 
+    // At the places of the types as well: one that is less visible than the service is reported where it stands.
+    let types = [
+        quote_spanned!(request_span=> type Request = #request_type;),
+        quote_spanned!(output.span()=> type Reply = #reply_type;),
+        quote_spanned!(output.span()=> type Output = #output;),
+        quote_spanned!(error.span()=> type Error = #error;),
+    ];
+
+    let check_error = quote_spanned!(error.span()=> ::rpc_core::private::method_error::<#error>());
+
     quote! {
         #request
         #reply
 
         #(#cfgs)*
+        const _: () = #check_error;
+
+        #(#cfgs)*
         impl ::rpc_core::private::Method for #module::#marker {
-            type Request = #request_type;
-            type Reply = #reply_type;
-            type Output = #output;
-            type Error = #error;
+            #(#types)*
 
             fn descriptor() -> &'static ::rpc_core::private::MethodDescriptor {
                 &#module::DESCRIPTOR.methods[#module::#marker::INDEX]
