@@ -25,7 +25,11 @@ where
             ))
             .with_certainty(Certainty::NotExecuted));
         };
-        let context = request.context().clone();
+        let mut context = request.context().clone();
+        if request.metadata != *context.metadata() {
+            // A layer has changed it: the handler sees what the layer left.
+            context = context.with_metadata(request.metadata.clone());
+        }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(
                 "the request is no {} in {}: {error}",
