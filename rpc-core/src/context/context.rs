@@ -120,10 +120,22 @@ impl Context {
         })
     }
 
-    /// The metadata that came with the request; empty outside of a handler.
+    /// The metadata that came with the request, as the server's layers left it; empty outside of a handler.
     pub fn metadata(&self) -> &Metadata {
         static EMPTY: Metadata = Metadata::new();
-        self.call().map_or(&EMPTY, |call| &call.metadata)
+        let nearest = self.0.as_ref().and_then(|node| {
+            node.chain().find_map(|node| match &node.kind {
+                Kind::Metadata(metadata) => Some(metadata),
+                Kind::Call(call) => Some(&call.metadata),
+                _ => None,
+            })
+        });
+        nearest.unwrap_or(&EMPTY)
+    }
+
+    /// A child in which this is what came with the request.
+    pub(crate) fn with_metadata(&self, metadata: Metadata) -> Self {
+        self.child(None, Kind::Metadata(metadata))
     }
 
     /// Who called; `None` outside of a handler.

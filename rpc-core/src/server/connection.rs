@@ -131,6 +131,8 @@ fn request(
 ) -> Request {
     let mut request = Request::new(route.method, head.codec, body);
     request.deadline = deadline.map(|at| Deadline { at, since: received, source: "caller" });
+    // Twice, in the context and here: what a layer changes here, the handler finds in its context.
+    request.metadata = context.metadata().clone();
     request.trace = context.trace();
     request.peer = context.peer().cloned();
     request.attempt = head.attempt;

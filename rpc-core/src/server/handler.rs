@@ -24,7 +24,11 @@ where
             ))
             .with_certainty(Certainty::NotExecuted));
         };
-        let context = std::mem::take(&mut request.context);
+        let mut context = std::mem::take(&mut request.context);
+        if request.metadata != *context.metadata() {
+            // A layer has changed it: the handler sees what the layer left.
+            context = context.with_metadata(std::mem::take(&mut request.metadata));
+        }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(
                 "the request is no {} in {}: {error}",
