@@ -99,8 +99,7 @@ impl<M: Method> Call<M> {
             hash_key: None,
             error: None,
         };
-        let inner =
-            Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
+        let inner = Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
         Self { inner }
     }
 
@@ -234,7 +233,7 @@ impl<M: Method> Inner<M> {
         drop(message);
 
         let mut request = Request::new(method, codec.info.id, body);
-        request.metadata = metadata;
+        request.metadata = Some(metadata);
         request.deadline = deadline;
         request.trace = self.context.trace();
         // A hop that is being tried again from above must not be tried again from here as well.

@@ -58,7 +58,7 @@ impl EndpointCall {
             attempt: request.attempt,
             is_retry: request.is_retry,
             trace: request.trace.map(|trace| trace.to_bytes()),
-            metadata: request.metadata.clone(),
+            metadata: request.metadata().clone(),
         };
         let outbound = Outbound {
             head,

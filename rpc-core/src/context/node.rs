@@ -32,7 +32,7 @@ pub(crate) enum Kind {
     Cancel(Cancellation),
     Value(Arc<dyn Any + Send + Sync>),
     Trace(TraceContext),
-    /// In place of what came with the call.
+    /// What a layer made of the metadata of the call above.
     Metadata(Metadata),
     Call(Call),
 }
@@ -65,6 +65,15 @@ impl Node {
             Kind::Cancel(cancellation) => Some(cancellation),
             Kind::Call(call) => Some(&call.cancellation),
             Kind::Limit | Kind::Value(_) | Kind::Trace(_) | Kind::Metadata(_) => None,
+        }
+    }
+
+    /// The metadata of the call, if this very node has it.
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        match &self.kind {
+            Kind::Call(call) => Some(&call.metadata),
+            Kind::Metadata(metadata) => Some(metadata),
+            _ => None,
         }
     }
 

@@ -88,8 +88,7 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         });
         let request = request(&route, &head, body, context.clone(), received, deadline);
-        let mut call =
-            exchange::Call { route, context, stream, received, started, deadline, oneway };
+        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.
@@ -131,12 +130,12 @@ fn request(
 ) -> Request {
     let mut request = Request::new(route.method, head.codec, body);
     request.deadline = deadline.map(|at| Deadline { at, since: received, source: "caller" });
-    // Twice, in the context and here: what a layer changes here, the handler finds in its context.
-    request.metadata = context.metadata().clone();
     request.trace = context.trace();
     request.peer = context.peer().cloned();
     request.attempt = head.attempt;
     request.is_retry = head.is_retry;
     request.context = context;
+    // It is in the context; what a layer changes goes here, and so to the handler.
+    request.metadata = None;
     request
 }

@@ -25,9 +25,9 @@ where
             .with_certainty(Certainty::NotExecuted));
         };
         let mut context = std::mem::take(&mut request.context);
-        if request.metadata != *context.metadata() {
-            // A layer has changed it: the handler sees what the layer left.
-            context = context.with_metadata(std::mem::take(&mut request.metadata));
+        if let Some(metadata) = request.metadata.take() {
+            // A layer has changed what the call came with.
+            context = context.with_metadata(metadata);
         }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(

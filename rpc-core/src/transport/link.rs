@@ -248,7 +248,8 @@ impl State {
                 // a token that is another call's by then.
                 Event::Response { stream, token, .. } => {
                     self.wire.cancel(at.unwrap_or_else(now), stream, CancelReason::Dropped);
-                    let status = Status::internal("the server answered with a stream, where one reply was due");
+                    let status =
+                        Status::internal("the server answered with a stream, where one reply was due");
                     (token, Outcome::Failed(status.with_certainty(Certainty::Executed)))
                 }
                 Event::Failed { token, status } => (token, Outcome::Failed(status)),
