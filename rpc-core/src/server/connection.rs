@@ -135,6 +135,7 @@ fn request(
     request.attempt = head.attempt;
     request.is_retry = head.is_retry;
     request.context = context;
+    // It is in the context; what a layer changes goes here, and so to the handler.
     request.metadata = None;
     request
 }

@@ -16,5 +16,10 @@
 use crate::wire;
 
 mod edges;
+mod flow;
+mod hostile;
+mod items;
 mod operations;
 mod pair;
+mod script;
+mod time;

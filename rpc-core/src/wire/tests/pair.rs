@@ -311,7 +311,7 @@ impl Pair {
     /// The next event, which must be a response.
     pub(crate) fn response(&mut self, side: usize) -> (Token, Box<ResponseHead>, Bytes) {
         match self.event(side) {
-            Some(Event::Response { token, head, body, .. }) => (token, head, body),
+            Some(Event::Response { token, head, body, .. }) => (token, Box::new(head), body),
             other => panic!("not a response: {other:?}"),
         }
     }
