@@ -153,8 +153,18 @@ impl<D: Dispatch> Driver<D> {
 
     /// Acts on what the peer wants.
     fn dispatch(&mut self) {
+        // A call that came and was given up before anybody looked at it need not be run.
+        let given_up = |event: &Event| match event {
+            Event::Cancelled { stream, .. } => Some(*stream),
+            _ => None,
+        };
+        let mut given_up: Vec<StreamId> = self.inbound.iter().filter_map(given_up).collect();
+        given_up.sort_unstable();
         for event in self.inbound.drain(..) {
             match event {
+                Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
+                    self.answers.push(Answer { stream: request.stream, reply: None });
+                }
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
                     end_handler(&self.link, stream, context_reason(reason));
