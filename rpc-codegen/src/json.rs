@@ -118,17 +118,12 @@ fn enum_path(attrs: &[syn::Attribute]) -> String {
     rest.split(['"', ')']).next().unwrap_or_default().to_owned()
 }
 
-/// Refuses fields of well-known types that have no JSON.
-pub(crate) fn refuse(
-    field: &FieldDescriptorProto,
-    place: &str,
-    externs: &Externs,
-    problems: &mut Vec<Problem>,
-) {
-    if externs.lacks_json(field.type_name()) {
+/// Refuses well-known types that have no JSON.
+pub(crate) fn refuse(ty: &str, place: &str, externs: &Externs, problems: &mut Vec<Problem>) {
+    if externs.lacks_json(ty) {
         problems.push(Problem::new(
             place,
-            format!("`{}` has no JSON form", &field.type_name()[1..]),
+            format!("`{}` has no JSON form", &ty[1..]),
             "speak protobuf only: `codecs([\"Protobuf\"])`",
         ));
     }
