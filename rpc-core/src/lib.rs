@@ -12,10 +12,13 @@ pub mod codec;
 pub mod context;
 pub mod message;
 pub mod metadata;
+pub mod middleware;
 #[cfg(feature = "proto")]
 pub mod proto;
 pub mod server;
 pub mod status;
+pub mod transport;
+pub mod wire;
 
 #[doc(hidden)]
 pub mod private;
@@ -23,5 +26,7 @@ pub mod private;
 pub use call::{Method, Peer, Request, Response};
 pub use client::{Call, Channel};
 pub use context::{Context, spawn};
+pub use message::Message;
 pub use metadata::{InvalidName, Metadata};
+pub use server::Server;
 pub use status::{Certainty, Code, Detail, Hop, Status};

@@ -44,6 +44,38 @@ pub const fn codec_fns<M: Method, Q: Codec<M::Request>, P: Codec<M::Reply>>() ->
     }
 }
 
+/// What the error of a method must be, under a name that the compiler can explain; [`Method::Error`] has the bounds
+/// themselves.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a method",
+    label = "it must be made of a `Status`, and become one",
+    note = "return a `Status`, or an enum with `#[derive(RpcError)]`"
+)]
+pub trait MethodError: From<Status> + Into<Status> {}
+
+#[diagnostic::do_not_recommend]
+impl<E: From<Status> + Into<Status>> MethodError for E {}
+
+/// Compiles if the type can be the error of a method.
+pub const fn method_error<E: MethodError>() {}
+
+/// The status that a variant of an error becomes: its fields are a detail under the variant's name.
+pub fn typed_status<M: Message>(code: Code, text: String, type_name: &'static str, fields: &M) -> Status {
+    let mut value = BytesMut::with_capacity(fields.encoded_len());
+    fields.encode(&mut value);
+    Status::new(code, text).with_detail(type_name, value)
+}
+
+/// The fields of a variant of an error, if the status has its code and a detail of its name that can be read.
+pub fn typed_detail<M: Message>(status: &Status, code: Code, type_name: &str) -> Option<M> {
+    if status.code() != code {
+        return None;
+    }
+    let detail = status.details().iter().find(|detail| detail.type_name == type_name)?;
+    // A detail that cannot be read is a later version's, say: the status stays what it is, nothing is lost.
+    M::decode(detail.value.clone()).ok()
+}
+
 /// Asks whether a type is a scalar, whatever it is called: `Probe::<T>::IS_SCALAR`.
 ///
 /// For the types below that is their own constant, for all others the one of [`NotScalar`], which has to be in scope.

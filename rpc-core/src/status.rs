@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::metadata::Metadata;
+use crate::metadata::{InvalidName, Metadata};
 
 /// The error of a call: code, message, details, and whether the server ran it.
 ///
@@ -40,6 +40,8 @@ struct Inner {
     metadata: Metadata,
     retry_after: Option<Duration>,
     hops: Vec<Hop>,
+    /// Whether metadata and retry-after are a peer's, so that they must not travel further.
+    from_peer: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -141,7 +143,7 @@ impl fmt::Display for Hop {
         impl fmt::Display for Share {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self.0 {
-                    Some(share) => write!(f, "{:.1?}", share),
+                    Some(share) => write!(f, "{share:.1?}"),
                     None => f.write_str("unknown"),
                 }
             }
@@ -169,6 +171,7 @@ impl Status {
             metadata: Metadata::new(),
             retry_after: None,
             hops: Vec::new(),
+            from_peer: false,
             source: None,
         }))
     }
@@ -261,6 +264,20 @@ impl Status {
 
     pub(crate) fn set_retry_after(&mut self, wait: Option<Duration>) {
         self.0.retry_after = wait;
+    }
+
+    /// Drops what describes the hop that the status came over, as it goes on to the next one.
+    pub(crate) fn leave_hop(&mut self) {
+        if self.0.from_peer {
+            self.0.from_peer = false;
+            self.0.metadata = Metadata::new();
+            self.0.retry_after = None;
+        }
+    }
+
+    /// Marks the status as one that a peer sent.
+    pub(crate) fn set_from_peer(&mut self) {
+        self.0.from_peer = true;
     }
 
     pub(crate) fn details_mut(&mut self) -> &mut Vec<Detail> {
@@ -444,6 +461,12 @@ impl fmt::Debug for Status {
 impl StdError for Status {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+impl From<InvalidName> for Status {
+    fn from(error: InvalidName) -> Self {
+        Self::invalid_argument(error.to_string()).with_certainty(Certainty::NotSent)
     }
 }
 

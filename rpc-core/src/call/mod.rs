@@ -24,8 +24,9 @@ pub mod response;
 pub mod service;
 pub mod wait;
 
+pub use crate::context::Peer;
 pub use descriptor::{CodecInfo, MethodDescriptor, ServiceDescriptor, Shape};
 pub use method::{CodecFns, Method};
-pub use request::{Peer, Request};
+pub use request::Request;
 pub use response::{Response, Timings};
 pub use service::BoxFuture;

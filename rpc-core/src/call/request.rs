@@ -1,15 +1,13 @@
 //! [`Request`]: a call on its way from the client's edge through the layers to the handler.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use crate::call::descriptor::MethodDescriptor;
-use crate::context::{Context, TraceContext};
+use crate::context::{Context, Peer, TraceContext};
 use crate::metadata::Metadata;
+use crate::status::Status;
 
 /// A call going down: method, encoded body, metadata, deadline.
 ///
@@ -41,25 +39,14 @@ pub struct Deadline {
     pub(crate) source: &'static str,
 }
 
-/// The other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Peer(Arc<str>);
-
-impl Peer {
-    /// A peer of this address, `127.0.0.1:7000` or `unix:/run/x.sock` for instance.
-    pub fn new(address: impl Into<Arc<str>>) -> Self {
-        Self(address.into())
-    }
-
-    /// The address, in words.
-    pub fn address(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl Deadline {
+    /// The error of a call whose time is up, in words that name the limit and who set it.
+    pub(crate) fn status(&self, path: &str) -> Status {
+        Status::deadline_exceeded(format!(
+            "{path} was not complete after {:.1?} (limit set by the {})",
+            self.at.saturating_duration_since(self.since),
+            self.source
+        ))
     }
 }
 
@@ -181,17 +168,11 @@ impl Request {
         self.hash_key
     }
 
-    /// The error of a call whose time is up, in words that name the limit and who set it.
-    pub(crate) fn deadline_status(&self) -> crate::Status {
-        let message: Cow<'static, str> = match self.deadline {
-            Some(Deadline { at, since, source }) => format!(
-                "{} was not complete after {:.1?} (limit set by the {source})",
-                self.method.path,
-                at.saturating_duration_since(since)
-            )
-            .into(),
-            None => "out of time".into(),
-        };
-        crate::Status::deadline_exceeded(message)
+    /// The error of a call whose time is up.
+    pub(crate) fn deadline_status(&self) -> Status {
+        match self.deadline {
+            Some(deadline) => deadline.status(self.method.path),
+            None => Status::deadline_exceeded("the time is up"),
+        }
     }
 }

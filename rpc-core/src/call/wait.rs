@@ -3,11 +3,18 @@
 //! A timer for each call would cost more than the rest of the call: a runtime's timer wheel is one lock. So the edge
 //! of the client checks the clock each time that a call is polled, and only has to make sure that *somebody* polls it
 //! in time. While a call waits for a reply, its connection does that, with one timer for all of its calls; it says so
-//! with [`will_wake_at_deadline`]. Where a call is pending and nobody said so (it waits for a connection, in a layer,
+//! with `will_wake_at_deadline`. Where a call is pending and nobody said so (it waits for a connection, in a layer,
 //! between attempts) the edge arms a timer of its own.
 
 use std::cell::Cell;
-use std::task::Poll;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
+
+use tokio::time::Sleep;
+
+use crate::context::{now, sleep_until};
 
 thread_local! {
     static COVERED: Cell<bool> = const { Cell::new(false) };
@@ -24,4 +31,28 @@ pub(crate) fn covered<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
     let outer = COVERED.replace(false);
     let poll = poll();
     (poll, COVERED.replace(outer))
+}
+
+/// Tells a future that is pending when its time is up.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    /// Armed only where nobody below wakes the task.
+    timer: Option<Pin<Box<Sleep>>>,
+    polled: bool,
+}
+
+impl Alarm {
+    /// Whether the time is up, asked after a poll that was pending; if not, the task is woken when it is.
+    #[inline]
+    pub(crate) fn rings(&mut self, at: Instant, is_covered: bool, cx: &mut TaskContext<'_>) -> bool {
+        // At the first poll the time has just begun: a look at the clock is saved, for most calls the only one.
+        if std::mem::replace(&mut self.polled, true) && at <= now() {
+            return true;
+        }
+        if is_covered {
+            return false;
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        timer.as_mut().poll(cx).is_ready()
+    }
 }

@@ -1,40 +1,48 @@
 //! How a call leaves.
-use crate::call::Method;
-use crate::server::Serve;
-use crate::status::Status;
-use std::future::Future;
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+//!
+//! In reading order: [`channel`] (where calls go, and what it is made of), [`target`] (what names a server), [`call`]
+//! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `endpoint` (one
+//! server: connecting and reconnecting), `exchange` (one request and its answer on a connection).
+//!
+//! ```
+//! use std::time::Duration;
+//! use rpc_core::{Channel, Server, Status, service};
+//!
+//! #[service]
+//! pub trait Counter {
+//!     #[rpc(idempotent)]
+//!     async fn add(&self, a: i64, b: i64) -> Result<i64, Status>;
+//! }
+//!
+//! struct Sum;
+//!
+//! impl Counter for Sum {
+//!     async fn add(&self, a: i64, b: i64) -> Result<i64, Status> {
+//!         a.checked_add(b).ok_or_else(|| Status::out_of_range("more than 64 bits"))
+//!     }
+//! }
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder().service(CounterServer::new(Sum)).bind("memory://counter").await?;
+//! let channel = Channel::builder(server.local_addr()).timeout(Duration::from_secs(1)).build()?;
+//! let counter = CounterClient::new(channel);
+//!
+//! assert_eq!(counter.add(1, 2).await?, 3);
+//! let reply = counter.add(3, 4).timeout(Duration::from_millis(200)).metadata("tenant", "a").reply().await?;
+//! println!("{} after {:?} in the handler", reply.value, reply.timings.handler);
+//! # Ok(()) }
+//! ```
 
-/// Where calls go.
-#[derive(Clone, Debug)]
-pub struct Channel;
-/// What names a server.
-pub trait IntoTarget {}
-impl IntoTarget for &str {}
-impl Channel {
-    /// Connects.
-    pub async fn connect(_target: impl IntoTarget) -> Result<Self, Status> {
-        Ok(Self)
-    }
-    /// The whole stack without a socket.
-    pub fn local(_service: impl Serve) -> Self {
-        Self
-    }
-}
-/// A call.
-#[derive(Debug)]
-pub struct Call<M: Method>(PhantomData<fn() -> M>);
-impl<M: Method> Call<M> {
-    /// A call.
-    pub fn new(_channel: &Channel, _request: M::Request) -> Self {
-        Self(PhantomData)
-    }
-}
-impl<M: Method> Future for Call<M> {
-    type Output = Result<M::Output, M::Error>;
-    fn poll(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        Poll::Ready(Err(Status::internal("stub").into()))
-    }
-}
+pub mod call;
+pub mod channel;
+pub(crate) mod endpoint;
+pub(crate) mod exchange;
+pub(crate) mod stack;
+pub mod target;
+
+pub use call::{Call, Reply, ReplyCall, Started};
+pub use channel::{Builder, Channel, Snapshot};
+pub use endpoint::{Backoff, Endpoint};
+pub use exchange::EndpointCall;
+pub use stack::Stack;
+pub use target::{IntoTarget, InvalidTarget, Target};

@@ -4,8 +4,7 @@
 //! one of them at a time, and a server answers each request in the codec that it came in.
 //!
 //! ```
-//! use bytes::BytesMut;
-//! use rpc_core::codec::{Codec, Json};
+//! use rpc_core::codec::{BytesMut, Codec, Json};
 //!
 //! let mut out = BytesMut::new();
 //! Json::encode(&vec![1, 2], &mut out)?;
@@ -14,9 +13,12 @@
 //! # Ok::<(), rpc_core::codec::CodecError>(())
 //! ```
 
+pub(crate) mod body;
+
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
+pub use bytes::{Bytes, BytesMut};
 
 use crate::message::Message;
 
@@ -28,7 +30,8 @@ use crate::message::Message;
     message = "`{T}` cannot travel in the codec `{Self}`",
     label = "no `Codec<{T}>` for `{Self}`",
     note = "put `#[message]` on the type to let it travel in `Protobuf` and `Json`",
-    note = "a type with serde's derives travels in a service with `codecs(Json)`"
+    note = "a type with serde's derives travels in a service with `codecs(Json)`",
+    note = "a `#[message]` enum without data is a field and not a message: put it in a `#[message]` struct"
 )]
 pub trait Codec<T> {
     /// The number that names this codec on the wire.
@@ -82,6 +85,8 @@ impl fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
+// Otherwise the compiler would speak of prost's trait, and not of what to do.
+#[diagnostic::do_not_recommend]
 impl<T: Message> Codec<T> for Protobuf {
     const ID: u8 = 0;
     const NAME: &'static str = "protobuf";
@@ -100,6 +105,7 @@ impl<T: Message> Codec<T> for Protobuf {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Json {
     const ID: u8 = 1;
     const NAME: &'static str = "json";

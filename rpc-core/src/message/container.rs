@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use serde::{Deserializer, Serializer};
 
 use super::DecodeError;
-use super::field::{Field, Value, delimited_len, put_delimiter, single_field};
+use super::field::{Field, Value, delimited_len, finish_single, put_delimiter, single_field};
 use super::json;
 use super::schema::{Label, Type};
 use super::wire::{Input, Reader, Wire, key_len, put_key, put_varint};
@@ -143,7 +143,7 @@ fn packed_len<T: Value>(values: &[T]) -> usize {
     match T::WIRE {
         Wire::Fixed32 => values.len() * 4,
         Wire::Fixed64 => values.len() * 8,
-        _ => values.iter().map(T::len).sum(),
+        _ => values.iter().map(T::size).sum(),
     }
 }
 
@@ -235,22 +235,27 @@ fn entry_len<K: MapKey, V: Value>(key: &K, value: &V) -> usize {
     key.keyed_len(1) + value.keyed_len(2)
 }
 
-/// An entry; a key or value that is missing is the default, as in any message.
+/// An entry; a key or value that is missing is the default, and a message that is missing has no fields: writers may
+/// leave it out if that is what it is.
 fn read_entry<K: MapKey, V: Value>(wire: Wire, reader: &mut Reader<'_>) -> Result<(K, V), DecodeError> {
     reader.expect(wire, Wire::Len)?;
     let mut entry = Reader::new(reader.delimited()?, reader.input.deeper()?);
-    let (mut key, mut value) = (K::Slot::default(), V::Slot::default());
+    let (mut key, mut value, mut has_value) = (K::Slot::default(), V::Slot::default(), false);
     while let Some((tag, wire)) = entry.field()? {
         match tag {
             1 => K::fill(&mut key, wire, &mut entry)?,
-            2 => V::fill(&mut value, wire, &mut entry)?,
+            2 => {
+                V::fill(&mut value, wire, &mut entry)?;
+                has_value = true;
+            }
             _ => entry.skip(tag, wire)?,
         }
     }
-    let key = super::field::finish_single(key, entry.input)?;
-    let value =
-        super::field::finish_single(value, entry.input).map_err(|error| error.within("map", "value"))?;
-    Ok((key, value))
+    if !has_value && matches!(V::WIRE, Wire::Len) {
+        V::fill(&mut value, Wire::Len, &mut Reader::new(&[0], entry.input))?;
+    }
+    let value = finish_single(value, entry.input).map_err(|error| error.within("entry", "value"))?;
+    Ok((finish_single(key, entry.input)?, value))
 }
 
 /// A value on the heap, for messages that hold themselves.
@@ -260,8 +265,8 @@ impl<T: Value> Value for Box<T> {
     const TYPE: Type = T::TYPE;
 
     #[inline]
-    fn len(&self) -> usize {
-        T::len(self)
+    fn size(&self) -> usize {
+        T::size(self)
     }
 
     #[inline]

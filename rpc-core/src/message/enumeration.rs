@@ -17,6 +17,31 @@ pub trait Enumeration: Sized {
     fn from_name(name: &str) -> Option<Self>;
 }
 
+/// What a variant that takes the unknown numbers holds.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold the unknown numbers of an enum",
+    label = "an `i32` is needed here",
+    note = "an enum's numbers are 32 bits wide and may be negative: write `Other(i32)`"
+)]
+pub trait UnknownNumber: Sized {
+    /// Keeps the number.
+    fn new(number: i32) -> Self;
+    /// The number that was kept.
+    fn get(&self) -> i32;
+}
+
+impl UnknownNumber for i32 {
+    #[inline]
+    fn new(number: i32) -> Self {
+        number
+    }
+
+    #[inline]
+    fn get(&self) -> i32 {
+        *self
+    }
+}
+
 /// As a value, on the wire.
 pub mod wire {
     use bytes::BytesMut;
@@ -27,7 +52,7 @@ pub mod wire {
 
     /// How many bytes [`write`] appends.
     #[inline]
-    pub fn len<T: Enumeration>(value: &T) -> usize {
+    pub fn size<T: Enumeration>(value: &T) -> usize {
         varint_len(i64::from(value.number()) as u64)
     }
 
@@ -58,8 +83,8 @@ macro_rules! __enum_field {
                 $crate::private::field::Type::Enum(|| <$type as $crate::private::field::Enumeration>::SCHEMA);
 
             #[inline]
-            fn len(&self) -> usize {
-                $crate::private::field::enumeration::len(self)
+            fn size(&self) -> usize {
+                $crate::private::field::enumeration::size(self)
             }
 
             #[inline]

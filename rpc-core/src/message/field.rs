@@ -14,7 +14,8 @@ use serde::ser::{SerializeMap, Serializer};
 use super::wire::{key_len, put_key, put_varint, varint_len};
 use super::{DecodeError, Message};
 
-pub use super::enumeration::{Enumeration, wire as enumeration};
+pub use super::container::MapKey;
+pub use super::enumeration::{Enumeration, UnknownNumber, wire as enumeration};
 pub use super::json;
 pub use super::schema::{EnumSchema, FieldSchema, Label, MessageSchema, Type};
 pub use super::wire::{Input, Parts, Reader, Wire};
@@ -101,7 +102,7 @@ pub trait Value: Sized {
     const TYPE: Type;
 
     /// How many bytes [`write`](Self::write) appends.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
     /// Appends the value, with its length if it has one, without a key.
     fn write(&self, out: &mut BytesMut);
     /// Reads one; its wire type was checked.
@@ -123,7 +124,7 @@ pub trait Value: Sized {
     /// How many bytes [`put`](Self::put) appends.
     #[inline]
     fn keyed_len(&self, tag: u32) -> usize {
-        key_len(tag) + self.len()
+        key_len(tag) + self.size()
     }
 
     /// Appends a key and the value, default or not.
@@ -255,7 +256,7 @@ macro_rules! __message_field {
                 $crate::private::field::Type::Message(<$type as $crate::private::Message>::schema);
 
             #[inline]
-            fn len(&self) -> usize {
+            fn size(&self) -> usize {
                 $crate::private::field::message_len(self)
             }
 
@@ -355,4 +356,10 @@ pub fn take_message<'a, T: Message>(parts: Parts<'a>, input: Input<'a>) -> Resul
 #[inline]
 pub fn decode<T: Message>(bytes: &Bytes) -> Result<T, DecodeError> {
     T::decode_parts(Parts::new(bytes), Input::new(bytes))
+}
+
+/// None of a oneof's members came, or only such as are unknown.
+#[cold]
+pub fn no_member(message: &'static str) -> DecodeError {
+    DecodeError::new("none of the members is present, of which one must be").within(message, "")
 }

@@ -37,7 +37,8 @@ use wire::{Input, Parts};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a message",
     label = "cannot travel in protobuf",
-    note = "put `#[message]` on the type, or use a type that prost generated"
+    note = "put `#[message]` on the type, or use a type that prost generated",
+    note = "a scalar, a list, a map and an enum without data are fields of a message, but no messages themselves"
 )]
 pub trait Message: Sized {
     /// Appends the protobuf form to `out`.
@@ -64,6 +65,8 @@ pub trait Message: Sized {
     }
 }
 
+// A type that is no message should hear of `#[message]`, not of prost.
+#[diagnostic::do_not_recommend]
 impl<T: prost::Message + Default> Message for T {
     fn encode(&self, out: &mut BytesMut) {
         self.encode_raw(out);

@@ -39,7 +39,7 @@ macro_rules! number {
             const TYPE: Type = Type::$kind;
 
             #[inline]
-            fn len(&self) -> usize {
+            fn size(&self) -> usize {
                 $len(*self)
             }
 
@@ -94,7 +94,7 @@ number! {
         len |v| varint_len(u64::from(v)), write |v, out| put_varint(u64::from(v), out),
         read |r: &mut Reader<'_>| Ok(r.varint()? as u32), default |v| v == 0, json json::write_u32;
     u64: Uint64, Varint,
-        len |v| varint_len(v), write |v, out| put_varint(v, out),
+        len varint_len, write put_varint,
         read |r: &mut Reader<'_>| r.varint(), default |v| v == 0, json json::write_u64;
     f32: Float, Fixed32,
         len |_| 4, write |v, out: &mut BytesMut| out.put_f32_le(v),
@@ -106,70 +106,83 @@ number! {
         json json::write_f64;
 }
 
+/// What is the same for all that have a length.
 macro_rules! delimited {
-    ($($type:ty: $kind:ident, read $read:expr, to_json $to_json:path, from_json $from_json:path;)*) => {$(
-        impl Value for $type {
-            last_wins!();
-            const WIRE: Wire = Wire::Len;
-            const TYPE: Type = Type::$kind;
+    ($kind:ident, read $read:expr, to_json $to_json:path, from_json $from_json:path) => {
+        last_wins!();
+        const WIRE: Wire = Wire::Len;
+        const TYPE: Type = Type::$kind;
 
-            #[inline]
-            fn len(&self) -> usize {
-                let len = <[u8]>::len(self.as_ref());
-                varint_len(len as u64) + len
-            }
-
-            #[inline]
-            fn write(&self, out: &mut BytesMut) {
-                let bytes: &[u8] = self.as_ref();
-                put_varint(bytes.len() as u64, out);
-                out.put_slice(bytes);
-            }
-
-            #[inline]
-            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                let part = reader.delimited()?;
-                $read(part, reader)
-            }
-
-            #[inline]
-            fn is_default(&self) -> bool {
-                self.is_empty()
-            }
-
-            #[inline]
-            fn absent() -> Option<Self> {
-                Some(Self::new())
-            }
-
-            #[inline]
-            fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                $to_json(self, serializer)
-            }
-
-            #[inline]
-            fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                $from_json(deserializer)
-            }
+        #[inline]
+        fn size(&self) -> usize {
+            let len = <[u8]>::len(self.as_ref());
+            varint_len(len as u64) + len
         }
 
-        single_field!($type);
-    )*};
+        #[inline]
+        fn write(&self, out: &mut BytesMut) {
+            let bytes: &[u8] = self.as_ref();
+            put_varint(bytes.len() as u64, out);
+            out.put_slice(bytes);
+        }
+
+        #[inline]
+        fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            let part = reader.delimited()?;
+            $read(part, reader.input)
+        }
+
+        #[inline]
+        fn is_default(&self) -> bool {
+            self.is_empty()
+        }
+
+        #[inline]
+        fn absent() -> Option<Self> {
+            Some(Self::new())
+        }
+
+        #[inline]
+        fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            $to_json(self, serializer)
+        }
+
+        #[inline]
+        fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            $from_json(deserializer)
+        }
+    };
 }
 
-delimited! {
-    String: String,
-        read |part, _: &Reader<'_>| match str::from_utf8(part) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(not_utf8(error)),
-        },
-        to_json json::write_string, from_json json::string;
-    Bytes: Bytes,
-        read |part, reader: &Reader<'_>| Ok(reader.input.share(part)),
-        to_json json::write_bytes, from_json json::shared_bytes;
-    Vec<u8>: Bytes,
-        read |part: &[u8], _: &Reader<'_>| Ok(part.to_vec()),
-        to_json json::write_bytes, from_json json::bytes;
+impl Value for String {
+    delimited!(String, read text, to_json json::write_string, from_json json::string);
+}
+
+/// A slice of the input, not a copy.
+impl Value for Bytes {
+    delimited!(
+        Bytes, read |part, input: Input<'_>| Ok(input.share(part)),
+        to_json json::write_bytes, from_json json::shared_bytes
+    );
+}
+
+impl Value for Vec<u8> {
+    delimited!(
+        Bytes, read |part: &[u8], _| Ok(part.to_vec()),
+        to_json json::write_bytes, from_json json::bytes
+    );
+}
+
+single_field!(String);
+single_field!(Bytes);
+single_field!(Vec<u8>);
+
+#[inline]
+fn text(part: &[u8], _: Input<'_>) -> Result<String, DecodeError> {
+    match str::from_utf8(part) {
+        Ok(text) => Ok(text.to_owned()),
+        Err(error) => Err(not_utf8(error)),
+    }
 }
 
 #[cold]

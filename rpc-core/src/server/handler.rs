@@ -2,14 +2,13 @@
 
 use std::future::Future;
 
-use bytes::BytesMut;
-
 use crate::call::method::codec_names;
 use crate::call::{BoxFuture, Method, Request, Response};
+use crate::codec::body::body;
 use crate::status::{Certainty, Status};
 
 /// Decodes the request, runs the handler, encodes what it gave.
-pub fn serve<M, F, Fut>(request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
+pub fn serve<M, F, Fut>(mut request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
 where
     M: Method,
     F: FnOnce(M::Request) -> Fut + Send + 'static,
@@ -25,7 +24,11 @@ where
             ))
             .with_certainty(Certainty::NotExecuted));
         };
-        let context = request.context().clone();
+        let mut context = std::mem::take(&mut request.context);
+        if request.metadata != *context.metadata() {
+            // A layer has changed it: the handler sees what the layer left.
+            context = context.with_metadata(std::mem::take(&mut request.metadata));
+        }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(
                 "the request is no {} in {}: {error}",
@@ -35,16 +38,18 @@ where
             .with_certainty(Certainty::NotExecuted)
         })?;
         context.mark_executed();
-        let reply = M::reply(handler(message).await.map_err(Into::into)?);
-        let mut body = BytesMut::with_capacity((codec.reply_size)(&reply));
-        (codec.encode_reply)(&reply, &mut body).map_err(|error| {
+        // A layer may have put another context round the handler than the one that the call came with.
+        let output = context.scope(handler(message)).await.map_err(Into::into)?;
+        let reply = M::reply(output);
+        let size = (codec.reply_size)(&reply);
+        let body = body(size, |out| (codec.encode_reply)(&reply, out)).map_err(|error| {
             Status::internal(format!(
                 "the reply of {} cannot be expressed in {}: {error}",
                 M::descriptor().path,
                 codec.info.name
             ))
         })?;
-        Ok(Response::new(body.freeze()))
+        Ok(Response::new(body))
     })
 }
 

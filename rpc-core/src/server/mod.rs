@@ -1,8 +1,60 @@
 //! How a call arrives.
+//!
+//! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `drain` (the
+//! orderly end), `connection` (the calls of one connection), `router` (from a name to a handler), `stack` (the layers
+//! round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
+//! back).
+//!
+//! ```
+//! use std::time::Duration;
+//! use rpc_core::{Server, Status, service};
+//!
+//! #[service]
+//! pub trait Greeter {
+//!     async fn hello(&self, name: String) -> Result<String, Status>;
+//! }
+//!
+//! struct English;
+//!
+//! impl Greeter for English {
+//!     async fn hello(&self, name: String) -> Result<String, Status> {
+//!         Ok(format!("hello, {name}"))
+//!     }
+//! }
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder().service(GreeterServer::new(English)).bind("memory://greeter").await?;
+//! let greeter = GreeterClient::connect(server.local_addr()).await?;
+//! assert_eq!(greeter.hello("world".into()).await?, "hello, world");
+//!
+//! let report = server.drain(Duration::from_secs(5)).await;
+//! assert!(report.is_clean());
+//! # Ok(()) }
+//! ```
+
+mod accept;
+mod builder;
+pub(crate) mod connection;
+mod drain;
+pub(crate) mod exchange;
 pub mod handler;
-use crate::call::BoxFuture;
-use crate::call::{Request, Response, ServiceDescriptor};
+pub(crate) mod router;
+mod stack;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+pub use builder::{BindError, Builder, IntoAddress};
+pub use drain::{Late, Report};
+pub use stack::{Handlers, Stack};
+
+use crate::call::{BoxFuture, Request, Response, ServiceDescriptor};
 use crate::status::Status;
+use crate::transport::Address;
+use accept::Shared;
 
 /// A service that a server can serve: what `#[service]` makes of a trait, `GreeterServer<T>`.
 #[diagnostic::on_unimplemented(
@@ -19,4 +71,99 @@ pub trait Serve:
 {
     /// Name, methods, codecs.
     fn descriptor(&self) -> &'static ServiceDescriptor;
+}
+
+/// A running server. Dropping it ends everything at once: for an orderly end there is [`drain`](Self::drain).
+#[derive(Debug)]
+#[must_use = "dropping the server stops it"]
+pub struct Server {
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+    address: Address,
+}
+
+/// What a server holds and has done, as one look shows it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Open connections.
+    pub connections: usize,
+    /// Calls under way: being received, in their handlers, or being answered.
+    pub calls: usize,
+    /// Places in lists that calls hold; zero when none is under way.
+    pub places: usize,
+    /// Bytes of requests and replies that are kept.
+    pub buffered: usize,
+    /// Each method that was called, and how that went; by name.
+    pub methods: Vec<MethodSnapshot>,
+}
+
+/// How the calls of one method went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MethodSnapshot {
+    /// The method, as `service/Method`.
+    pub path: &'static str,
+    /// Calls that gave a reply.
+    pub ok: u64,
+    /// Calls that gave an error; of a oneway method this is the only trace of it.
+    pub failed: u64,
+    /// The time in the handler, all calls together.
+    pub busy: Duration,
+}
+
+/// The counts of one method.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    ok: AtomicU64,
+    failed: AtomicU64,
+    busy: AtomicU64,
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn ended(&self, ok: bool, busy: Duration) {
+        let count = if ok { &self.ok } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> (u64, u64, Duration) {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (read(&self.ok), read(&self.failed), Duration::from_nanos(read(&self.busy)))
+    }
+}
+
+impl Server {
+    /// Begins to make a server.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Where it listens, with the port that it got if it was bound to port 0. Converts into a client's target.
+    pub fn local_addr(&self) -> &Address {
+        &self.address
+    }
+
+    /// What it holds and has done.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// Ends the server in order: it accepts no more connections, tells its peers, refuses calls that come later as not
+    /// executed (so that clients may take them elsewhere), and waits for those that run. At the limit it cancels the
+    /// rest. The report says who was late.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends everything at once, as dropping the server does.
+    pub async fn drain(self, limit: Duration) -> Report {
+        drain::drain(self, limit).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.shared.abort();
+    }
 }

@@ -27,6 +27,7 @@ pub(super) enum Kind {
     Enumeration(Vec<Value>),
 }
 
+#[derive(Clone)]
 pub(super) struct Field {
     pub ident: Ident,
     pub ty: Type,
@@ -47,6 +48,16 @@ pub(super) struct Member {
     pub other: Option<Span>,
 }
 
+impl Member {
+    /// Where the compiler says what the member's type cannot do.
+    pub(super) fn span(&self) -> Span {
+        match &self.body {
+            Body::Single(ty) => ty.span(),
+            _ => self.ident.span(),
+        }
+    }
+}
+
 pub(super) enum Body {
     Single(Type),
     Fields(Vec<Field>),
@@ -56,6 +67,8 @@ pub(super) enum Body {
 pub(super) struct Value {
     pub ident: Ident,
     pub number: At<i32>,
+    /// Whether the number is what was meant: if one could not be read, that was reported.
+    pub counted: bool,
     /// In JSON.
     pub name: At<String>,
     /// Without the enum's name before it; the same if the name was given.
@@ -64,12 +77,11 @@ pub(super) struct Value {
 }
 
 /// What takes the numbers that are not known.
-#[derive(Clone, Copy)]
 pub(super) enum Other {
     /// A variant that forgets the number.
     Unit(Span),
-    /// A variant that keeps it.
-    Number(Span),
+    /// A variant that keeps it, in this type.
+    Number(Span, Box<Type>),
 }
 
 impl Message {
@@ -105,6 +117,11 @@ impl Message {
     fn new(ident: &Ident, attrs: &[Attribute], attr: Attr, kind: Kind) -> Self {
         let name = attr.name.unwrap_or_else(|| At { value: name::plain(ident), span: ident.span() });
         Self { ident: ident.clone(), name, docs: docs(attrs), reserved: attr.reserved, kind }
+    }
+
+    /// The numbers that no field may take.
+    pub(super) fn reserved(&self) -> Vec<u32> {
+        self.reserved.iter().map(|number| number.value).collect()
     }
 
     /// The name in Rust, for errors.
@@ -257,8 +274,13 @@ fn members(item: &mut syn::ItemEnum, errors: &mut Errors) -> Option<Vec<Member>>
     for variant in &mut item.variants {
         let attr = Attr::take(&mut variant.attrs, Place::Member, errors);
         let ident = variant.ident.clone();
+        if let (Some(_), Some(tag)) = (attr.other, &attr.tag) {
+            errors.push(tag.span, "`other` stands for what is absent or unknown, which has no tag");
+        }
         let tag = attr.tag.unwrap_or_else(|| At { value: next, span: ident.span() });
-        next = tag.value.saturating_add(1);
+        if attr.other.is_none() {
+            next = tag.value.saturating_add(1);
+        }
         let name =
             attr.name.unwrap_or_else(|| At { value: name::snake(&name::plain(&ident)), span: ident.span() });
         let json = name::camel(&name.value);
@@ -300,35 +322,34 @@ fn members(item: &mut syn::ItemEnum, errors: &mut Errors) -> Option<Vec<Member>>
 fn values(item: &mut syn::ItemEnum, errors: &mut Errors) -> Option<Vec<Value>> {
     let prefix = name::screaming(&name::plain(&item.ident));
     let mut found = Vec::with_capacity(item.variants.len());
+    // The number of the next variant, `None` if the last one could not be read.
     let mut next = Some(0);
     let keeps_number = item.variants.iter().any(|variant| variant.fields != Fields::Unit);
     let has_repr = item.attrs.iter().any(|attribute| attribute.path().is_ident("repr"));
     for variant in &mut item.variants {
         let attr = Attr::take(&mut variant.attrs, Place::Value, errors);
         let ident = variant.ident.clone();
-        let number = match &variant.discriminant {
-            None => At { value: next.unwrap_or(i32::MAX), span: ident.span() },
-            Some((_, written)) => {
-                let value = literal(written, errors).unwrap_or_default();
-                At { value, span: written.span() }
-            }
-        };
         let other = match (attr.other, &mut variant.fields) {
             (None, _) => None,
             (Some(span), Fields::Unit) => Some(Other::Unit(span)),
-            (Some(span), fields) => {
-                if !matches!(fields, Fields::Unnamed(one) if one.unnamed.len() == 1) {
-                    errors
-                        .push(fields.span(), "the variant for unknown numbers holds one `i32`: `Other(i32)`");
-                }
-                Some(Other::Number(span))
+            (Some(span), Fields::Unnamed(one)) if one.unnamed.len() == 1 => {
+                Some(Other::Number(span, Box::new(one.unnamed[0].ty.clone())))
+            }
+            (Some(_), fields) => {
+                errors.push(fields.span(), "the variant for unknown numbers holds one `i32`: `Other(i32)`");
+                return None;
             }
         };
-        if !matches!(other, Some(Other::Number(_))) {
-            if next.is_none() && variant.discriminant.is_none() {
-                errors.push(ident.span(), "the number before this is the last that fits in an `i32`");
+        let (number, span) = match &variant.discriminant {
+            None => (next, ident.span()),
+            Some((_, written)) => (literal(written, errors), written.span()),
+        };
+        let (counted, number) = (number.is_some(), At { value: number.unwrap_or_default(), span });
+        if !matches!(other, Some(Other::Number(..))) {
+            if counted && variant.discriminant.is_none() && number.value == i32::MIN {
+                errors.push(span, "the number before this is the last that fits in an `i32`: write one here");
             }
-            next = number.value.checked_add(1);
+            next = counted.then(|| number.value.wrapping_add(1));
         }
         // Rust has no numbers on an enum that also holds one, unless its layout is given: ours are in the code below.
         if keeps_number && !has_repr {
@@ -339,7 +360,7 @@ fn values(item: &mut syn::ItemEnum, errors: &mut Errors) -> Option<Vec<Value>> {
             Some(name) => (At { value: name.value.clone(), span: name.span }, name.value),
             None => (At { value: format!("{prefix}_{bare}"), span: ident.span() }, bare),
         };
-        found.push(Value { ident, number, name, short, other });
+        found.push(Value { ident, number, counted, name, short, other });
     }
     Some(found)
 }

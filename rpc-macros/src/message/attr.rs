@@ -20,6 +20,7 @@ pub(super) enum Place {
 }
 
 /// A word of an attribute with what it was given.
+#[derive(Clone)]
 pub(super) struct At<T> {
     pub value: T,
     pub span: Span,

@@ -7,10 +7,14 @@ use syn::Item;
 use super::expand::in_scope;
 
 /// Traits whose functions are never called, since the item's errors stop the build.
-pub(super) fn stubs(item: &Item) -> TokenStream {
+pub(super) fn stubs(item: &mut Item) -> TokenStream {
     let (ident, generics) = match item {
         Item::Struct(item) => (&item.ident, &item.generics),
-        Item::Enum(item) => (&item.ident, &item.generics),
+        Item::Enum(item) => {
+            // What is wrong with a number was said; the compiler would say it again.
+            item.variants.iter_mut().for_each(|variant| variant.discriminant = None);
+            (&item.ident, &item.generics)
+        }
         _ => return TokenStream::new(),
     };
     if !generics.params.is_empty() {

@@ -45,7 +45,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     }
     let code = match &message {
         Some(message) if errors.0.is_empty() => expand::message(message),
-        _ => fallback::stubs(&item),
+        _ => fallback::stubs(&mut item),
     };
     let errors = errors.to_compile_errors();
     quote!(#item #code #errors)

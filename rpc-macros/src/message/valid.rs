@@ -25,8 +25,10 @@ fn record(fields: &[Field], reserved: &[At<u32>], errors: &mut Errors) {
 }
 
 fn oneof(members: &[Member], reserved: &[At<u32>], errors: &mut Errors) {
-    tags(members.iter().map(|member| &member.tag), reserved, errors);
-    names(members.iter().map(|member| (&member.name, &member.json)), errors);
+    // A variant for the rest is no member.
+    let real = || members.iter().filter(|member| member.other.is_none());
+    tags(real().map(|member| &member.tag), reserved, errors);
+    names(real().map(|member| (&member.name, &member.json)), errors);
     for member in members {
         if let Body::Fields(fields) = &member.body {
             record(fields, &[], errors);
@@ -44,7 +46,7 @@ fn enumeration(values: &[Value], reserved: &[At<u32>], errors: &mut Errors) {
     }
     let mut seen = HashMap::new();
     for value in values {
-        if matches!(value.other, Some(Other::Number(_))) {
+        if matches!(value.other, Some(Other::Number(..))) || !value.counted {
             continue;
         }
         if let Some(first) = seen.insert(value.number.value, &value.ident) {
@@ -53,8 +55,9 @@ fn enumeration(values: &[Value], reserved: &[At<u32>], errors: &mut Errors) {
         }
     }
     names(values.iter().map(|value| (&value.name, &value.short)), errors);
-    let others = values.iter().filter_map(|value| match value.other? {
-        Other::Unit(span) | Other::Number(span) => Some(span),
+    let others = values.iter().filter_map(|value| match &value.other {
+        Some(Other::Unit(span) | Other::Number(span, _)) => Some(*span),
+        None => None,
     });
     one_other(others, errors);
 }
@@ -86,10 +89,10 @@ fn range(tag: &At<u32>, errors: &mut Errors) {
     match tag.value {
         0 => errors.push(tag.span, "tags start at 1: 0 is none in protobuf"),
         19_000..=19_999 => {
-            errors.push(tag.span, "protobuf keeps 19000 to 19999 for itself: take another tag")
+            errors.push(tag.span, "protobuf keeps 19000 to 19999 for itself: take another tag");
         }
         0x2000_0000.. => {
-            errors.push(tag.span, "the largest tag is 536870911: three bits of the key are taken")
+            errors.push(tag.span, "the largest tag is 536870911: three bits of the key are taken");
         }
         _ => {}
     }

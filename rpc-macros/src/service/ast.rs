@@ -5,10 +5,11 @@ use std::time::Duration;
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, FnArg, ItemTrait, Pat, ReturnType, TraitItem, TraitItemFn, Type};
 
+use crate::attr;
 use crate::case;
 use crate::ctxt::Ctxt;
-use crate::service::attr::{self, Codec, RpcAttrs, ServiceAttrs};
-use crate::service::spelling;
+use crate::service::attr::{Codec, RpcAttrs, ServiceAttrs};
+use crate::spelling;
 
 /// A trait with `#[service]`.
 pub(crate) struct Service<'a> {

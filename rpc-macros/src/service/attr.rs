@@ -1,5 +1,4 @@
-//! What the attributes say: `#[service(…)]` on the trait, `#[rpc(…)]` on its methods, and the reading of doc comments
-//! and `#[cfg]`s.
+//! What the attributes say: `#[service(…)]` on the trait, `#[rpc(…)]` on its methods.
 
 use std::time::Duration;
 
@@ -8,8 +7,9 @@ use quote::{ToTokens, quote_spanned};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Path, Token};
+use syn::{Attribute, Meta, Path, Token};
 
+use crate::attr::{metas, once, rpc_metas, text, word};
 use crate::ctxt::Ctxt;
 use crate::duration;
 
@@ -63,7 +63,7 @@ impl ServiceAttrs {
             match &meta {
                 Meta::NameValue(value) if value.path.is_ident("name") => {
                     once(out.name.is_some(), &meta, cx);
-                    out.name = text(value, cx).map(|text| (text.value(), text.span()));
+                    out.name = text(value, "demo.v1.Greeter", cx).map(|text| (text.value(), text.span()));
                 }
                 Meta::List(list) if list.path.is_ident("codecs") => {
                     once(out.codecs.is_some(), &meta, cx);
@@ -95,11 +95,11 @@ impl RpcAttrs {
             match &meta {
                 Meta::NameValue(value) if value.path.is_ident("name") => {
                     once(out.name.is_some(), &meta, cx);
-                    out.name = text(value, cx).map(|text| (text.value(), text.span()));
+                    out.name = text(value, "SayHello", cx).map(|text| (text.value(), text.span()));
                 }
                 Meta::NameValue(value) if value.path.is_ident("timeout") => {
                     once(out.timeout.is_some(), &meta, cx);
-                    out.timeout = text(value, cx).and_then(|text| {
+                    out.timeout = text(value, "200ms", cx).and_then(|text| {
                         duration::parse(&text.value()).map_err(|error| cx.error(&text, error)).ok()
                     });
                 }
@@ -136,29 +136,6 @@ impl RpcAttrs {
     }
 }
 
-/// Everything inside of the `#[rpc(…)]` attributes among these.
-pub(crate) fn rpc_metas(attrs: &[Attribute], cx: &Ctxt) -> Vec<Meta> {
-    let mut out = Vec::new();
-    for attr in attrs.iter().filter(|attr| is_rpc(attr)) {
-        match &attr.meta {
-            Meta::List(list) => out.extend(metas(list.tokens.clone(), cx)),
-            meta => cx.error(meta, "`#[rpc]` says something in parentheses, as in `#[rpc(idempotent)]`"),
-        }
-    }
-    out
-}
-
-/// The parts of an attribute, between commas.
-fn metas(tokens: TokenStream, cx: &Ctxt) -> Vec<Meta> {
-    match Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens) {
-        Ok(metas) => metas.into_iter().collect(),
-        Err(error) => {
-            cx.push(error);
-            Vec::new()
-        }
-    }
-}
-
 fn codecs(meta: &Meta, tokens: TokenStream, cx: &Ctxt) -> Vec<Codec> {
     let paths = match Punctuated::<Path, Token![,]>::parse_terminated.parse2(tokens) {
         Ok(paths) => paths,
@@ -180,80 +157,4 @@ fn codecs(meta: &Meta, tokens: TokenStream, cx: &Ctxt) -> Vec<Codec> {
     }
     let ours = |path: &Path| ["Protobuf", "Json"].into_iter().find(|name| path.is_ident(name));
     paths.into_iter().map(|path| ours(&path).map_or_else(|| Codec::Users(path), Codec::Ours)).collect()
-}
-
-/// The string of a `name = "…"`.
-pub(crate) fn text(value: &MetaNameValue, cx: &Ctxt) -> Option<LitStr> {
-    match &value.value {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.clone()),
-        other => {
-            cx.error(other, "this has to be a string in quotation marks");
-            None
-        }
-    }
-}
-
-/// Complains of something that is said twice.
-pub(crate) fn once(said: bool, meta: &Meta, cx: &Ctxt) {
-    if said {
-        cx.error(meta, format_args!("`{}` is said already: leave one out", word(meta)));
-    }
-}
-
-/// What the meta is about.
-pub(crate) fn word(meta: &Meta) -> String {
-    meta.path().to_token_stream().to_string()
-}
-
-/// Whether the attribute is ours, to be taken off.
-pub(crate) fn is_rpc(attr: &Attribute) -> bool {
-    attr.path().is_ident("rpc")
-}
-
-/// Whether the attribute decides if the item is there.
-pub(crate) fn is_conditional(attr: &Attribute) -> bool {
-    attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr")
-}
-
-/// The `#[cfg]`s among these.
-pub(crate) fn cfgs(attrs: &[Attribute]) -> Vec<&Attribute> {
-    attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
-}
-
-/// The doc comments and deprecations among these: what a generated copy of the item should have as well.
-pub(crate) fn shown(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
-    attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("deprecated"))
-}
-
-/// The text of the doc comments: lines as written, without the space that follows the slashes.
-pub(crate) fn docs(attrs: &[Attribute]) -> String {
-    let lines = attrs.iter().filter_map(|attr| match &attr.meta {
-        Meta::NameValue(MetaNameValue {
-            path,
-            value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }),
-            ..
-        }) if path.is_ident("doc") => {
-            let text = text.value();
-            Some(text.strip_prefix(' ').unwrap_or(&text).trim_end().to_owned())
-        }
-        _ => None,
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use syn::parse_quote;
-
-    #[test]
-    fn docs_are_the_lines_as_written() {
-        let item: syn::ItemStruct = parse_quote! {
-            /// One.
-            ///   - indented
-            #[derive(Debug)]
-            struct S;
-        };
-        assert_eq!(docs(&item.attrs), "One.\n  - indented");
-    }
 }

@@ -2,14 +2,19 @@
 //! server and a module of the right names. Code that uses them is then not reported as well, as far as can be helped.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{format_ident, quote};
 
 use crate::service::ast::Service;
 use crate::service::expand;
 
 /// Errors, trait and stand-ins.
 pub(super) fn service(service: &Service<'_>, error: &syn::Error) -> TokenStream {
-    let Service { client, server, module, cfgs, .. } = service;
+    let Service { client, server, cfgs, .. } = service;
+    // That the two have one name may be the very error.
+    let module = match service.module == service.item.ident {
+        true => format_ident!("__{}", service.module),
+        false => service.module.clone(),
+    };
     let vis = &service.item.vis;
     let inner = expand::one_deeper(vis);
     let errors = error.to_compile_error();

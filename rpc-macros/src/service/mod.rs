@@ -1,14 +1,12 @@
 //! `#[service]`: a trait in; the trait, a client, a server and a description out.
 //!
-//! In passes, each a file: [`ast`] is our view of the trait (with [`attr`] for what its attributes say and
-//! [`spelling`] for what can be told of a type from how it is written), [`valid`] holds the rules, [`expand`] writes
-//! the code, and [`fallback`] what is written in place of it if a rule is broken.
+//! In passes, each a file: [`ast`] is our view of the trait (with [`attr`] for what its attributes say), [`valid`] holds
+//! the rules, [`expand`] writes the code, and [`fallback`] what is written in place of it if a rule is broken.
 
 mod ast;
 mod attr;
 mod expand;
 mod fallback;
-mod spelling;
 mod valid;
 
 use proc_macro2::TokenStream;

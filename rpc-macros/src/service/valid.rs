@@ -195,14 +195,6 @@ fn clashes(service: &Service<'_>, cx: &Ctxt) {
                         method.name
                     ),
                 ))
-            } else if before.client_name == method.client_name {
-                Some((
-                    ident.span(),
-                    format!(
-                        "`{other}` and `{ident}` would both be `{}` on the client: give one another name",
-                        method.client_name
-                    ),
-                ))
             } else {
                 None
             }

@@ -25,7 +25,7 @@ pub use number::{
     bool, f32, f64, i32, i64, u32, u64, write_bool, write_f32, write_f64, write_i32, write_i64, write_u32,
     write_u64,
 };
-pub use object::{Key, Object, Slot, deserialize, member, no_member, skip, two_members};
+pub use object::{Key, Object, Slot, deserialize, either, member, no_member, once, skip};
 pub use text::{bytes, enumeration, shared_bytes, string, write_bytes, write_enumeration, write_string};
 
 /// A field, to be written in JSON's shape.

@@ -130,7 +130,7 @@ impl<T: TryFrom<i64> + TryFrom<u64> + TryFrom<i128> + FromStr> Visitor<'_> for I
 }
 
 /// The integer that a float is, if it is one.
-fn whole<T: TryFrom<i128>>(value: f64) -> Option<T> {
+pub(super) fn whole<T: TryFrom<i128>>(value: f64) -> Option<T> {
     // The conversion to `i128` saturates, far outside of what any `T` takes.
     (value.fract() == 0.0).then(|| T::try_from(value as i128).ok()).flatten()
 }

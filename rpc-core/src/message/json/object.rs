@@ -112,10 +112,28 @@ pub fn member<'de, T: Value, A: MapAccess<'de>>(map: &mut A) -> Result<Option<T>
     map.next_value_seed(NullableValue(PhantomData))
 }
 
+/// A key comes once; one that is unknown may come often.
+#[inline]
+pub fn once<E: Error>(seen: &mut [bool], index: usize, message: &'static str) -> Result<(), E> {
+    match seen.get_mut(index).map(|seen| std::mem::replace(seen, true)) {
+        Some(true) => Err(E::custom(format_args!("{message}: the object has the same key twice"))),
+        _ => Ok(()),
+    }
+}
+
 /// A oneof has at most one member.
-#[cold]
-pub fn two_members<E: Error>(message: &'static str) -> E {
-    E::custom(format_args!("{message}: the object has two members of which it may have one"))
+#[inline]
+pub fn either<T, E: Error>(
+    found: Option<T>,
+    member: Option<T>,
+    message: &'static str,
+) -> Result<Option<T>, E> {
+    if found.is_some() && member.is_some() {
+        return Err(E::custom(format_args!(
+            "{message}: the object has two members of which it may have one"
+        )));
+    }
+    Ok(found.or(member))
 }
 
 /// A oneof has a member, unless a variant stands for none.

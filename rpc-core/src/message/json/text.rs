@@ -96,4 +96,9 @@ impl<T: Enumeration> Visitor<'_> for Name<T> {
         let known = i32::try_from(value).ok().and_then(T::from_number);
         known.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(value), &self))
     }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<T, E> {
+        let known = super::number::whole(value).and_then(T::from_number);
+        known.ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))
+    }
 }

@@ -1,14 +1,26 @@
 //! Enums without data: names for numbers.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Type;
+use syn::spanned::Spanned;
 
 use super::super::ast::{Message, Other, Value};
 
+/// Something of the type that keeps an unknown number.
+fn unknown(ty: &Type, of: &str) -> TokenStream {
+    let (span, of) = (ty.span(), Ident::new(of, ty.span()));
+    quote_spanned!(span=> <#ty as ::rpc_core::private::field::UnknownNumber>::#of)
+}
+
+/// Everything for an enum without data.
 pub(super) fn value(message: &Message, values: &[Value]) -> TokenStream {
     let (ident, full_name, docs) = (&message.ident, &message.name.value, &message.docs);
-    let known = || values.iter().filter(|value| !matches!(value.other, Some(Other::Number(_))));
-    let keeps = values.iter().find(|value| matches!(value.other, Some(Other::Number(_))));
+    let known = || values.iter().filter(|value| !matches!(value.other, Some(Other::Number(..))));
+    let keeps = values.iter().find_map(|value| match &value.other {
+        Some(Other::Number(_, ty)) => Some((&value.ident, ty)),
+        _ => None,
+    });
     let forgets = values.iter().find(|value| matches!(value.other, Some(Other::Unit(_))));
 
     let schema = known().map(|value| {
@@ -19,16 +31,19 @@ pub(super) fn value(message: &Message, values: &[Value]) -> TokenStream {
         let (variant, number) = (&value.ident, value.number.value);
         quote!(Self::#variant => #number,)
     });
-    let kept_number = keeps.map(|value| {
-        let variant = &value.ident;
-        quote!(Self::#variant(number) => *number,)
+    let kept_number = keeps.map(|(variant, ty)| {
+        let get = unknown(ty, "get");
+        quote!(Self::#variant(number) => #get(number),)
     });
     let from_numbers = known().map(|value| {
         let (variant, number) = (&value.ident, value.number.value);
         quote!(#number => Self::#variant,)
     });
     let unknown_number = match (keeps, forgets) {
-        (Some(Value { ident, .. }), _) => quote!(number => Self::#ident(number),),
+        (Some((variant, ty)), _) => {
+            let new = unknown(ty, "new");
+            quote!(number => Self::#variant(#new(number)),)
+        }
         (None, Some(Value { ident, .. })) => quote!(_ => Self::#ident,),
         (None, None) => quote!(_ => return ::rpc_core::private::option::Option::None,),
     };
@@ -36,10 +51,8 @@ pub(super) fn value(message: &Message, values: &[Value]) -> TokenStream {
         let (variant, name) = (&value.ident, &value.name.value);
         quote!(Self::#variant => #name,)
     });
-    let kept_name = keeps.map(|value| {
-        let variant = &value.ident;
-        quote!(Self::#variant(_) => return ::rpc_core::private::option::Option::None,)
-    });
+    let kept_name = keeps
+        .map(|(variant, _)| quote!(Self::#variant(_) => return ::rpc_core::private::option::Option::None,));
     let from_names = known().map(|value| {
         let (variant, name, short) = (&value.ident, &value.name.value, &value.short);
         let names = if name == short { quote!(#name) } else { quote!(#name | #short) };

@@ -5,8 +5,8 @@ mod enumeration;
 mod oneof;
 mod record;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 
@@ -34,6 +34,7 @@ pub(super) fn in_scope(code: &TokenStream) -> TokenStream {
             missing_debug_implementations,
             missing_docs,
             non_camel_case_types,
+            unreachable_code,
             unreachable_pub,
             unused_qualifications,
             unused_variables,
@@ -43,19 +44,28 @@ pub(super) fn in_scope(code: &TokenStream) -> TokenStream {
     }
 }
 
-/// The type as something that may stand in a message.
-fn field(ty: &Type) -> TokenStream {
-    quote_spanned!(ty.span()=> <#ty as ::rpc_core::private::field::Field>)
+/// Something of the type as a field, all on the type's span: that is where the compiler says what it cannot do, and
+/// only once, since it drops what it has said of the same place.
+fn field(ty: &Type, of: &str) -> TokenStream {
+    let (span, of) = (ty.span(), Ident::new(of, ty.span()));
+    quote_spanned!(span=> <#ty as ::rpc_core::private::field::Field>::#of)
 }
 
-/// The type as something that may stand in a variant.
-fn value(ty: &Type) -> TokenStream {
-    quote_spanned!(ty.span()=> <#ty as ::rpc_core::private::field::Value>)
+/// Something of the type as a value in a variant.
+fn value(ty: &Type, of: &str) -> TokenStream {
+    let (span, of) = (ty.span(), Ident::new(of, ty.span()));
+    quote_spanned!(span=> <#ty as ::rpc_core::private::field::Value>::#of)
 }
 
-/// The variable that collects what was read of the field at this place.
-fn slot(at: usize) -> Ident {
-    Ident::new(&format!("slot_{at}"), Span::call_site())
+/// The variable that collects what was read of the field at this place, on the span of its type.
+fn slot(at: usize, span: Span) -> Ident {
+    Ident::new(&format!("slot_{at}"), span)
+}
+
+/// A variable of the code around, for code on the span of a type: a type that comes out of a macro by example has a
+/// context of its own there, in which the name alone would not be found.
+fn own(name: &str) -> Ident {
+    Ident::new(name, Span::call_site())
 }
 
 /// The implementation of `Message`, from its parts.
@@ -66,6 +76,7 @@ fn impl_message(
     read: &TokenStream,
     schema: &TokenStream,
 ) -> TokenStream {
+    let deserialize = impl_deserialize(ident);
     quote! {
         #[automatically_derived]
         impl ::rpc_core::private::Message for #ident {
@@ -95,6 +106,13 @@ fn impl_message(
 
         ::rpc_core::private::field::message_field!(#ident);
 
+        #deserialize
+    }
+}
+
+/// The implementation of serde's `Deserialize` for what reads a JSON object.
+fn impl_deserialize(ident: &Ident) -> TokenStream {
+    quote! {
         #[automatically_derived]
         impl<'de> ::rpc_core::private::serde::Deserialize<'de> for #ident {
             fn deserialize<D: ::rpc_core::private::serde::Deserializer<'de>>(
@@ -146,26 +164,30 @@ fn index_function<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> TokenS
     }
 }
 
-/// A field in the schema; `label` unless the type says.
+/// A field in the schema.
 fn field_schema(field: &Field) -> TokenStream {
     let (name, json, tag, docs) = (&field.name.value, &field.json, field.tag.value, &field.docs);
-    let of = self::field(&field.ty);
-    quote!(::rpc_core::private::field::FieldSchema::new(#name, #json, #tag, #of::LABEL, #of::TYPE, #docs))
+    let (label, ty) = (self::field(&field.ty, "LABEL"), self::field(&field.ty, "TYPE"));
+    quote!(::rpc_core::private::field::FieldSchema::new(#name, #json, #tag, #label, #ty, #docs))
 }
 
 /// `Self` in a type, for use outside of the type's own implementations.
-fn without_self(tokens: TokenStream, ident: &Ident) -> TokenStream {
-    let replace = |token| match token {
-        TokenTree::Ident(word) if word == "Self" => {
-            TokenTree::Ident(Ident::new(&ident.to_string(), word.span()))
-        }
-        TokenTree::Group(group) => {
-            let inner = without_self(group.stream(), ident);
-            let mut replaced = proc_macro2::Group::new(group.delimiter(), inner);
-            replaced.set_span(group.span());
-            TokenTree::Group(replaced)
-        }
-        other => other,
-    };
-    tokens.into_iter().map(replace).collect()
+fn without_self(ty: &Type, ident: &Ident) -> TokenStream {
+    fn replace(tokens: TokenStream, ident: &Ident) -> TokenStream {
+        let one = |token| match token {
+            TokenTree::Ident(word) if word == "Self" => {
+                let mut name = ident.clone();
+                name.set_span(word.span());
+                TokenTree::Ident(name)
+            }
+            TokenTree::Group(group) => {
+                let mut replaced = Group::new(group.delimiter(), replace(group.stream(), ident));
+                replaced.set_span(group.span());
+                TokenTree::Group(replaced)
+            }
+            other => other,
+        };
+        tokens.into_iter().map(one).collect()
+    }
+    replace(ty.to_token_stream(), ident)
 }

@@ -1,10 +1,11 @@
 //! Structs, and what writes and reads the fields of anything that looks like one.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use super::super::ast::{Field, Message};
-use super::{field, field_schema, impl_message, impl_object, impl_serialize, index_function, slot};
+use super::{field, field_schema, impl_message, impl_object, impl_serialize, index_function, own, slot};
 
 /// Everything for a struct.
 pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
@@ -14,12 +15,8 @@ pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
         let ident = &field.ident;
         quote!(&self.#ident)
     };
-    let schema = schema(
-        &message.name.value,
-        fields,
-        &message.reserved.iter().map(|number| number.value).collect::<Vec<_>>(),
-        &message.docs,
-    );
+    let schema =
+        schema(&message.name.value, fields.iter().map(field_schema), &message.reserved(), &message.docs);
     let mut code = impl_message(ident, &len(fields, own), &write(fields, own), &read(fields, &rust), &schema);
     code.extend(impl_serialize(&quote!(#ident), &quote!(), &serialize(fields, own)));
     code.extend(impl_object(ident, &rust, &from_entries(fields, &rust)));
@@ -29,8 +26,8 @@ pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
 /// How many bytes the fields take; `own` gives a reference to each.
 pub(super) fn len(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> TokenStream {
     let lens = fields.iter().map(|it| {
-        let (of, own, tag) = (field(&it.ty), own(it), it.tag.value);
-        quote!(#of::encoded_len(#own, #tag))
+        let (of, own, tag) = (field(&it.ty, "encoded_len"), own(it), it.tag.value);
+        quote!(#of(#own, #tag))
     });
     quote!(0 #(+ #lens)*)
 }
@@ -38,8 +35,8 @@ pub(super) fn len(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> Toke
 /// Appends the fields to `out`.
 pub(super) fn write(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> TokenStream {
     let writes = fields.iter().map(|it| {
-        let (of, own, tag) = (field(&it.ty), own(it), it.tag.value);
-        quote!(#of::encode(#own, #tag, out);)
+        let (of, own, tag) = (field(&it.ty, "encode"), own(it), it.tag.value);
+        quote!(#of(#own, #tag, out);)
     });
     quote!(#(#writes)*)
 }
@@ -47,18 +44,21 @@ pub(super) fn write(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> To
 /// Reads `parts` into slots, and makes `Self` of them.
 pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
     let slots = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, of) = (slot(at), field(&it.ty));
-        quote!(let mut #slot: #of::Slot<'_> = ::rpc_core::private::default::Default::default();)
+        let (slot, of) = (slot(at, it.ty.span()), field(&it.ty, "Slot"));
+        quote_spanned!(it.ty.span()=> let mut #slot: #of<'_> = ::rpc_core::private::default::Default::default();)
     });
+    let (wire, reader, input) = (own("wire"), own("reader"), own("input"));
     let arms = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, of, tag, name) = (slot(at), field(&it.ty), it.tag.value, &it.name.value);
-        quote! {
-            #tag => #of::read(&mut #slot, wire, &mut reader).map_err(|error| error.within(#rust, #name))?,
+        let (slot, of, tag, name) =
+            (slot(at, it.ty.span()), field(&it.ty, "read"), it.tag.value, &it.name.value);
+        quote_spanned! {it.ty.span()=>
+            #tag => #of(&mut #slot, #wire, &mut #reader).map_err(|error| error.within(#rust, #name))?,
         }
     });
     let finishes = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, of, ident, name) = (slot(at), field(&it.ty), &it.ident, &it.name.value);
-        quote!(#ident: #of::finish(#slot, input).map_err(|error| error.within(#rust, #name))?,)
+        let (slot, of, ident, name) =
+            (slot(at, it.ty.span()), field(&it.ty, "finish"), &it.ident, &it.name.value);
+        quote_spanned!(it.ty.span()=> #ident: #of(#slot, #input).map_err(|error| error.within(#rust, #name))?,)
     });
     quote! {
         #(#slots)*
@@ -80,12 +80,12 @@ pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
 /// Writes the fields as a JSON object.
 pub(super) fn serialize(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> TokenStream {
     let counts = fields.iter().map(|it| {
-        let (of, own) = (field(&it.ty), own(it));
-        quote!(usize::from(!#of::is_omitted(#own)))
+        let (of, own) = (field(&it.ty, "is_omitted"), own(it));
+        quote!(usize::from(!#of(#own)))
     });
     let entries = fields.iter().map(|it| {
-        let (of, own, json) = (field(&it.ty), own(it), &it.json);
-        quote!(#of::to_entry(#own, #json, &mut map)?;)
+        let (of, own, json) = (field(&it.ty, "to_entry"), own(it), &it.json);
+        quote!(#of(#own, #json, &mut map)?;)
     });
     quote! {
         let len = 0 #(+ #counts)*;
@@ -102,16 +102,17 @@ pub(super) fn serialize(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -
 pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
     let index = index_function(fields.iter().map(|it| (it.name.value.as_str(), it.json.as_str())));
     let slots = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, ty) = (slot(at), &it.ty);
+        let (slot, ty) = (slot(at, it.ty.span()), &it.ty);
         quote!(let mut #slot = ::rpc_core::private::field::json::Slot::<#ty>::Unseen;)
     });
     let arms = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, of, json) = (slot(at), field(&it.ty), &it.json);
-        quote!(#at => #of::from_entry(&mut #slot, #json, &mut map)?,)
+        let (slot, of, json) = (slot(at, it.ty.span()), field(&it.ty, "from_entry"), &it.json);
+        quote!(#at => #of(&mut #slot, #json, &mut map)?,)
     });
     let finishes = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, of, ident, json) = (slot(at), field(&it.ty), &it.ident, &it.json);
-        quote!(#ident: #of::finish_entry(#slot, #rust, #json)?,)
+        let (slot, of, ident, json) =
+            (slot(at, it.ty.span()), field(&it.ty, "finish_entry"), &it.ident, &it.json);
+        quote!(#ident: #of(#slot, #rust, #json)?,)
     });
     quote! {
         #index
@@ -129,12 +130,21 @@ pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
 }
 
 /// The schema, made by the compiler.
-pub(super) fn schema(name: &str, fields: &[Field], reserved: &[u32], docs: &str) -> TokenStream {
-    let fields = fields.iter().map(field_schema);
+pub(super) fn schema(
+    name: &str,
+    fields: impl Iterator<Item = TokenStream>,
+    reserved: &[u32],
+    docs: &str,
+) -> TokenStream {
     quote! {
-        // A constant in place, where `Self` still means the type.
+        // Constants in place, where `Self` still means the type.
         ::rpc_core::private::option::Option::Some(const {
-            &::rpc_core::private::field::MessageSchema::new(#name, const { &[#(#fields),*] }, &[#(#reserved),*], #docs)
+            &::rpc_core::private::field::MessageSchema::new(
+                #name,
+                const { &[#(#fields),*] },
+                &[#(#reserved),*],
+                #docs,
+            )
         })
     }
 }

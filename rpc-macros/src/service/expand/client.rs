@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
+use crate::attr;
 use crate::service::ast::{Method, Request, Service};
-use crate::service::attr;
 
 /// The struct.
 pub(super) fn type_of(service: &Service<'_>) -> TokenStream {

@@ -2,10 +2,10 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{ItemTrait, ReturnType, TraitItem, parse_quote, parse_quote_spanned, spanned::Spanned};
+use syn::{FnArg, ItemTrait, ReturnType, TraitItem, parse_quote, parse_quote_spanned, spanned::Spanned};
 
+use crate::attr;
 use crate::service::ast::Service;
-use crate::service::attr;
 
 /// The trait with its `async fn`s spelled out, so that the futures are known to be `Send`.
 pub(super) fn contract(service: &Service<'_>) -> TokenStream {
@@ -26,11 +26,21 @@ pub(super) fn contract(service: &Service<'_>) -> TokenStream {
     item.into_token_stream()
 }
 
-/// The trait without our attributes: what is left of a service that breaks a rule.
+/// The trait without our attributes, and without what the compiler would complain of as well: what is left of a service
+/// that breaks a rule.
 pub(in crate::service) fn as_written(item: &ItemTrait) -> TokenStream {
-    let item = stripped(item);
+    let mut item = stripped(item);
+    for method in &mut item.items {
+        let TraitItem::Fn(method) = method else { continue };
+        // A pattern is our error to report; a body that uses its names is allowed to have one.
+        for arg in method.sig.inputs.iter_mut().filter(|_| method.default.is_none()) {
+            if let FnArg::Typed(arg) = arg {
+                arg.pat = parse_quote!(_);
+            }
+        }
+    }
     quote! {
-        #[allow(async_fn_in_trait)]
+        #[allow(async_fn_in_trait, non_camel_case_types)]
         #item
     }
 }

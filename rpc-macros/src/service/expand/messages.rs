@@ -6,7 +6,7 @@ use syn::Type;
 use syn::spanned::Spanned;
 
 use crate::service::ast::{Method, Reply, Request, Service};
-use crate::service::spelling;
+use crate::spelling;
 
 /// The generated messages of a method, and its `Method`.
 pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
@@ -39,16 +39,26 @@ pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStrea
         quote!(::rpc_core::private::codec_fns::<Self, #for_request, #for_reply>())
     });
 
+    // At the places of the types as well: one that is less visible than the service is reported where it stands.
+    let types = [
+        quote_spanned!(request_span=> type Request = #request_type;),
+        quote_spanned!(output.span()=> type Reply = #reply_type;),
+        quote_spanned!(output.span()=> type Output = #output;),
+        quote_spanned!(error.span()=> type Error = #error;),
+    ];
+
+    let check_error = quote_spanned!(error.span()=> ::rpc_core::private::method_error::<#error>());
+
     quote! {
         #request
         #reply
 
         #(#cfgs)*
+        const _: () = #check_error;
+
+        #(#cfgs)*
         impl ::rpc_core::private::Method for #module::#marker {
-            type Request = #request_type;
-            type Reply = #reply_type;
-            type Output = #output;
-            type Error = #error;
+            #(#types)*
 
             fn descriptor() -> &'static ::rpc_core::private::MethodDescriptor {
                 &#module::DESCRIPTOR.methods[#module::#marker::INDEX]
@@ -72,10 +82,7 @@ fn request(method: &Method<'_>) -> (TokenStream, TokenStream) {
     let cfgs = &method.cfgs;
     match &method.request {
         Request::Empty => (quote!(), quote!(::rpc_core::private::Empty)),
-        Request::Body(name, ty) => {
-            let mend = format!("spell the type out in `{}: {}`", name, spelling::spell(ty));
-            (not_a_scalar(method, ty, &mend), quote!(#ty))
-        }
+        Request::Body(_, ty) => (not_a_scalar(method, ty), quote!(#ty)),
         Request::Fields(message) => {
             let fields = method.args.iter().map(|(name, ty)| quote!(#name: #ty));
             let item = quote! {
@@ -93,10 +100,7 @@ fn reply(method: &Method<'_>) -> (TokenStream, TokenStream) {
     let (cfgs, output) = (&method.cfgs, method.output);
     match &method.reply {
         Reply::Empty => (quote!(), quote!(::rpc_core::private::Empty)),
-        Reply::Body(ty) => {
-            let mend = format!("spell the type out in `{}`", spelling::spell(method.result));
-            (not_a_scalar(method, ty, &mend), quote!(#ty))
-        }
+        Reply::Body(ty) => (not_a_scalar(method, ty), quote!(#ty)),
         Reply::Value(message) => {
             let item = quote! {
                 #(#cfgs)*
@@ -112,12 +116,12 @@ fn reply(method: &Method<'_>) -> (TokenStream, TokenStream) {
 ///
 /// Such a type has a protobuf form of its own (prost gives `String` and its like the form of the well-known wrappers),
 /// so nothing else would stop it; but its form would not be what the spelled-out type has.
-fn not_a_scalar(method: &Method<'_>, ty: &Type, mend: &str) -> TokenStream {
+fn not_a_scalar(method: &Method<'_>, ty: &Type) -> TokenStream {
     let cfgs = &method.cfgs;
+    let ty_name = spelling::spell(ty);
     let message = format!(
-        "`{}` is another name for a scalar, a list, a map or `()`, and such a type is no message: {mend}, or make it a \
-         `#[message]` struct",
-        spelling::spell(ty)
+        "`{ty_name}` is another name for a scalar, a list, a map or `()`, and such a type is no message: write that type \
+         itself in place of `{ty_name}`, or make it a `#[message]` struct"
     );
     let probe = quote_spanned!(ty.span()=> ::rpc_core::private::assert!(!::rpc_core::private::Probe::<#ty>::IS_SCALAR, #message););
     quote! {

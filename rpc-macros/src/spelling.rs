@@ -120,7 +120,7 @@ fn check_path(ty: &Type, path: &Path, cx: &Ctxt) -> bool {
 
 fn trait_refusal(spelling: &str) -> String {
     format!(
-        "`{spelling}` cannot travel, the other side would not know its type: name one, or make an enum `#[message]`"
+        "`{spelling}` cannot travel, the other side would not know its type: name the type, or take a `#[message]` enum"
     )
 }
 

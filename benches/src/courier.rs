@@ -1,0 +1,138 @@
+//! We, with everything on that a default client and server have: deadline, cancellation, metadata, certainty, limits,
+//! per-method counters.
+
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rpc_core::codec::Json;
+use rpc_core::{Channel, Server, Status, service};
+
+use crate::Result;
+use crate::echo::{Client, Peer};
+
+/// The service that is measured.
+#[service(name = "bench.Echo", codecs(Protobuf, Json))]
+pub trait Echo {
+    /// Sends the payload back.
+    async fn echo(&self, payload: Bytes) -> Result<Bytes, Status>;
+
+    /// Takes the payload and says nothing.
+    #[rpc(oneway)]
+    async fn note(&self, payload: Bytes) -> Result<(), Status>;
+}
+
+/// Its implementation.
+#[derive(Debug)]
+pub struct Same;
+
+impl Echo for Same {
+    async fn echo(&self, payload: Bytes) -> Result<Bytes, Status> {
+        Ok(payload)
+    }
+
+    async fn note(&self, _: Bytes) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+/// How the messages of a run are sent.
+pub trait Mode: Clone + Send + Sync + 'static {
+    /// Makes the channel.
+    fn channel(server: SocketAddr) -> Result<Channel>;
+
+    /// Makes one call; gives the length of what came back.
+    fn call(client: &EchoClient, payload: &Bytes) -> impl Future<Output = Result<usize>> + Send;
+}
+
+/// Unary calls in protobuf.
+#[derive(Clone, Debug)]
+pub struct Unary;
+
+/// Unary calls in JSON.
+#[derive(Clone, Debug)]
+pub struct UnaryJson;
+
+/// Oneway calls in protobuf.
+#[derive(Clone, Debug)]
+pub struct Oneway;
+
+impl Mode for Unary {
+    fn channel(server: SocketAddr) -> Result<Channel> {
+        Ok(Channel::builder(server).build()?)
+    }
+
+    async fn call(client: &EchoClient, payload: &Bytes) -> Result<usize> {
+        Ok(client.echo(payload.clone()).await?.len())
+    }
+}
+
+impl Mode for UnaryJson {
+    fn channel(server: SocketAddr) -> Result<Channel> {
+        Ok(Channel::builder(server).codec::<Json>().build()?)
+    }
+
+    async fn call(client: &EchoClient, payload: &Bytes) -> Result<usize> {
+        Unary::call(client, payload).await
+    }
+}
+
+impl Mode for Oneway {
+    fn channel(server: SocketAddr) -> Result<Channel> {
+        Unary::channel(server)
+    }
+
+    async fn call(client: &EchoClient, payload: &Bytes) -> Result<usize> {
+        client.note(payload.clone()).await?;
+        Ok(payload.len())
+    }
+}
+
+/// Our client and server.
+#[derive(Debug)]
+pub struct Courier<M>(PhantomData<M>);
+
+/// Our client.
+#[derive(Debug)]
+pub struct CourierClient<M>(EchoClient, PhantomData<M>);
+
+// Not derived: a derive would ask the mode for it.
+impl<M> Clone for CourierClient<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<M: Mode> Client for CourierClient<M> {
+    async fn call(&self, payload: &Bytes) -> Result<usize> {
+        M::call(&self.0, payload).await
+    }
+}
+
+impl<M: Mode> Peer for Courier<M> {
+    type Client = CourierClient<M>;
+
+    async fn serve() -> Result<SocketAddr> {
+        let server = Server::builder()
+            .service(EchoServer::new(Same))
+            // A callgrind run takes fifty times as long, and a handler that takes long gets a task.
+            .in_place(if crate::child::is_slowed() { Duration::from_secs(3_600) } else { IN_PLACE })
+            .bind("127.0.0.1:0")
+            .await?;
+        let address = server.local_addr().to_string();
+        let address = address.trim_start_matches("tcp://").parse()?;
+        // It serves until the process ends.
+        std::mem::forget(server);
+        Ok(address)
+    }
+
+    async fn connect(server: SocketAddr) -> Result<Self::Client> {
+        let channel = M::channel(server)?;
+        channel.ready().await?;
+        Ok(CourierClient(EchoClient::new(channel), PhantomData))
+    }
+}
+
+/// The server's default.
+const IN_PLACE: Duration = Duration::from_micros(100);

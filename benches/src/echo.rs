@@ -1,0 +1,36 @@
+//! What everybody who is measured does: a server that sends back what it gets, and a client of it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::Result;
+
+/// A client with one connection.
+pub trait Client: Clone + Send + Sync + 'static {
+    /// Sends the payload, and gives the length of what came back.
+    fn call(&self, payload: &Bytes) -> impl Future<Output = Result<usize>> + Send;
+}
+
+/// One who is measured.
+pub trait Peer: Send + Sync + 'static {
+    /// Its client.
+    type Client: Client;
+
+    /// Serves at a free port of this host; gives the address. The server runs in tasks of the current runtime, for as
+    /// long as that runs.
+    fn serve() -> impl Future<Output = Result<SocketAddr>> + Send;
+
+    /// Makes one connection.
+    fn connect(server: SocketAddr) -> impl Future<Output = Result<Self::Client>> + Send;
+}
+
+/// Connects, and makes sure by a call that somebody answers.
+pub async fn connect<P: Peer>(server: SocketAddr) -> Result<P::Client> {
+    let client = P::connect(server).await?;
+    let proof = Bytes::from_static(b"proof");
+    let length = tokio::time::timeout(Duration::from_secs(10), client.call(&proof)).await??;
+    if length == proof.len() { Ok(client) } else { Err("the echo is wrong".into()) }
+}

@@ -1,0 +1,432 @@
+//! [`Call`]: one call, its options and its future. The edge of the client: values become bytes here, and the deadline
+//! is kept here.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use crate::call::method::codec_names;
+use crate::call::request::Deadline;
+use crate::call::wait::{Alarm, covered};
+use crate::call::{CodecFns, CodecInfo, Method, Request, Response, Timings};
+use crate::client::channel::Channel;
+use crate::client::stack::StackCall;
+use crate::codec::Codec;
+use crate::codec::body::body;
+use crate::context::{Context, Registration, now};
+use crate::metadata::Metadata;
+use crate::status::{Certainty, Hop, Status};
+
+/// One call, not sent yet: set options, then await it.
+///
+/// It is a future itself, so it can be given to `tokio::spawn` or `join_all`. Nothing is sent before the first poll;
+/// [`start`](Self::start) sends it at once.
+///
+/// # Cancel safety
+/// Dropping a call that is not complete cancels it: the server drops the handler at its next await.
+#[must_use = "a call does nothing unless it is awaited, started, or given a callback"]
+pub struct Call<M: Method> {
+    inner: Inner<M>,
+}
+
+/// A call whose future gives the whole [`Reply`].
+#[must_use = "a call does nothing unless it is awaited"]
+pub struct ReplyCall<M: Method> {
+    inner: Inner<M>,
+}
+
+/// A reply with what came beside it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reply<T> {
+    /// What the method gave.
+    pub value: T,
+    /// The metadata that the server sent.
+    pub metadata: Metadata,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+struct Inner<M: Method> {
+    channel: Channel,
+    context: Context,
+    stage: Stage<M>,
+}
+
+enum Stage<M: Method> {
+    New(New<M>),
+    Running(Running<M>),
+    Done,
+}
+
+/// A call that has not begun: its message and its options.
+struct New<M: Method> {
+    message: M::Request,
+    codec: Option<&'static CodecFns<M>>,
+    timeout: Option<Duration>,
+    metadata: Metadata,
+    wait_for_ready: bool,
+    hash_key: Option<u64>,
+    /// An option that cannot be carried out.
+    error: Option<Status>,
+}
+
+/// A call that is under way.
+struct Running<M: Method> {
+    future: StackCall,
+    codec: &'static CodecFns<M>,
+    deadline: Option<Deadline>,
+    started: Instant,
+    alarm: Alarm,
+    cancelled: Registration,
+}
+
+impl<M: Method> Call<M> {
+    /// A call of the method `M` with this message, in the current context. Generated clients call this.
+    #[inline]
+    pub fn new(channel: &Channel, message: M::Request) -> Self {
+        let new = New {
+            message,
+            codec: None,
+            timeout: None,
+            metadata: Metadata::new(),
+            wait_for_ready: channel.inner.wait_for_ready,
+            hash_key: None,
+            error: None,
+        };
+        let inner =
+            Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
+        Self { inner }
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut New<M>)) -> Self {
+        // A call that has been polled has been sent: its options cannot change any more.
+        if let Stage::New(new) = &mut self.inner.stage {
+            set(new);
+        }
+        self
+    }
+
+    /// Gives the call this much time, from the moment that it is first polled or started. A deadline that it inherits
+    /// and that is nearer stays.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|new| new.timeout = Some(timeout))
+    }
+
+    /// Sends an entry of metadata with the call; see [`Metadata`] for what a name may be. With a name that may not be,
+    /// the call fails with `INVALID_ARGUMENT` before it is sent.
+    pub fn metadata(self, name: &str, value: impl Into<bytes::Bytes>) -> Self {
+        self.with(|new| {
+            if let Err(error) = new.metadata.append(name, value) {
+                new.error = Some(error.into());
+            }
+        })
+    }
+
+    /// Speaks this codec, which the service must have.
+    pub fn codec<C: Codec<M::Request> + Codec<M::Reply>>(self) -> Self {
+        self.with(|new| new.codec = Some(const { &CodecFns::of::<C>() }))
+    }
+
+    /// Waits, up to the deadline, while the server cannot be reached, in place of failing at once.
+    pub fn wait_for_ready(self) -> Self {
+        self.with(|new| new.wait_for_ready = true)
+    }
+
+    /// The key that a consistent-hash balancer goes by.
+    pub fn hash_key(self, key: u64) -> Self {
+        self.with(|new| new.hash_key = Some(key))
+    }
+
+    /// Awaits the whole [`Reply`]: with metadata and timings.
+    pub fn reply(self) -> ReplyCall<M> {
+        ReplyCall { inner: self.inner }
+    }
+
+    /// Sends the call now; await the result later. Dropping what comes back cancels the call.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime: the call runs in a task.
+    pub fn start(self) -> Started<M> {
+        Started { task: tokio::spawn(self) }
+    }
+
+    /// Sends the call now, and runs `callback` with its result, in a task. The call ends at its deadline at the latest;
+    /// it cannot be cancelled otherwise than by its context.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn on_complete<F>(self, callback: F)
+    where
+        F: FnOnce(Result<M::Output, M::Error>) + Send + 'static,
+    {
+        // Nobody waits for this task: it owns the call, and the call's deadline ends it.
+        drop(tokio::spawn(async move { callback(self.await) }));
+    }
+}
+
+impl<M: Method> Inner<M> {
+    #[inline]
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Reply<M::Output>, Status>> {
+        if let Stage::New(_) = self.stage {
+            match self.begin() {
+                Ok(running) => self.stage = Stage::Running(running),
+                Err(status) => {
+                    self.stage = Stage::Done;
+                    return Poll::Ready(Err(status.with_certainty(Certainty::NotSent)));
+                }
+            }
+        }
+        let Stage::Running(running) = &mut self.stage else {
+            return Poll::Ready(Err(Status::internal("a call was polled after it had completed")));
+        };
+        let result = match running.poll(&self.context, cx) {
+            Poll::Ready(result) => result,
+            Poll::Pending => return Poll::Pending,
+        };
+        let codec = running.codec;
+        // The call may hold a permit of a layer: it goes as soon as the call is complete, not when its owner goes.
+        self.stage = Stage::Done;
+        Poll::Ready(result.and_then(|response| decode(codec, response)))
+    }
+
+    /// Encodes the message and hands the request to the channel's layers.
+    #[inline]
+    fn begin(&mut self) -> Result<Running<M>, Status> {
+        let Stage::New(new) = std::mem::replace(&mut self.stage, Stage::Done) else {
+            return Err(Status::internal("a call began twice"));
+        };
+        let New { message, codec, timeout, metadata, wait_for_ready, hash_key, error } = new;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let method = M::descriptor();
+        let channel = &*self.channel.inner;
+        let codec = match codec {
+            Some(codec) => codec,
+            None => choose::<M>(channel.codec)?,
+        };
+        let started = now();
+        let deadline = deadline::<M>(started, timeout, channel.timeout, &self.context);
+        if deadline.is_some_and(|deadline| deadline.at <= started) {
+            return Err(Status::deadline_exceeded(format!(
+                "the time was up before {} was sent",
+                method.path
+            )));
+        }
+        if let Some(status) = self.context.status() {
+            return Err(status);
+        }
+
+        let size = (codec.request_size)(&message);
+        let body = body(size, |out| (codec.encode_request)(&message, out)).map_err(|error| {
+            let name = codec.info.name;
+            Status::invalid_argument(format!(
+                "the request of {} cannot be expressed in {name}: {error}",
+                method.path
+            ))
+        })?;
+        drop(message);
+
+        let mut request = Request::new(method, codec.info.id, body);
+        request.metadata = metadata;
+        request.deadline = deadline;
+        request.trace = self.context.trace();
+        // A hop that is being tried again from above must not be tried again from here as well.
+        request.is_retry = self.context.is_retry();
+        request.wait_for_ready = wait_for_ready;
+        request.hash_key = hash_key;
+        request.context = self.context.clone();
+        Ok(Running {
+            future: channel.calls.call(request),
+            codec,
+            deadline,
+            started,
+            alarm: Alarm::default(),
+            cancelled: Registration::default(),
+        })
+    }
+}
+
+impl<M: Method> Running<M> {
+    #[inline]
+    fn poll(&mut self, context: &Context, cx: &mut TaskContext<'_>) -> Poll<Result<Response, Status>> {
+        let (polled, is_covered) = covered(|| Pin::new(&mut self.future).poll(cx));
+        if polled.is_ready() {
+            return polled;
+        }
+        if let Poll::Ready(status) = context.poll_cancelled(cx, &mut self.cancelled) {
+            self.abandon();
+            return Poll::Ready(Err(status));
+        }
+        match self.deadline {
+            Some(deadline) if self.alarm.rings(deadline.at, is_covered, cx) => {
+                self.abandon();
+                Poll::Ready(Err(self.late(deadline, now())))
+            }
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Drops whatever is under way.
+    fn abandon(&mut self) {
+        self.future = StackCall::Ended;
+    }
+
+    #[cold]
+    fn late(&self, deadline: Deadline, at: Instant) -> Status {
+        let path = M::descriptor().path;
+        let mut status = deadline.status(path);
+        status.hops_mut().push(Hop {
+            method: path.to_owned(),
+            budget: deadline.at.saturating_duration_since(self.started),
+            queue: None,
+            handler: None,
+            elapsed: Some(at.saturating_duration_since(self.started)),
+        });
+        status
+    }
+}
+
+/// The functions of the codec that the channel chose.
+#[inline]
+fn choose<M: Method>(wanted: Option<CodecInfo>) -> Result<&'static CodecFns<M>, Status> {
+    let chosen = match wanted {
+        None => M::CODECS.first(),
+        Some(wanted) => M::CODECS.iter().find(|codec| codec.info.id == wanted.id),
+    };
+    chosen.ok_or_else(|| {
+        Status::unimplemented(format!(
+            "the channel speaks {}, which {} does not; it speaks {}",
+            wanted.map_or("nothing", |wanted| wanted.name),
+            M::descriptor().path,
+            codec_names::<M>()
+        ))
+    })
+}
+
+/// The nearest of the limits that concern a call: its own, or else its method's, or else the channel's; and the
+/// context's.
+#[inline]
+fn deadline<M: Method>(
+    started: Instant,
+    own: Option<Duration>,
+    channel: Option<Duration>,
+    context: &Context,
+) -> Option<Deadline> {
+    let limit = |timeout: Option<Duration>, source| {
+        // A limit beyond the end of time is none.
+        let at = started.checked_add(timeout?)?;
+        Some(Deadline { at, since: started, source })
+    };
+    let own = match (own, M::descriptor().timeout) {
+        (Some(own), _) => limit(Some(own), "call"),
+        (None, Some(method)) => limit(Some(method), "method"),
+        (None, None) => limit(channel, "channel"),
+    };
+    match (own, context.deadline()) {
+        (Some(own), Some(at)) if own.at <= at => Some(own),
+        (own, None) => own,
+        (_, Some(at)) => Some(Deadline { at, since: started, source: "context" }),
+    }
+}
+
+#[inline]
+fn decode<M: Method>(codec: &CodecFns<M>, response: Response) -> Result<Reply<M::Output>, Status> {
+    if M::descriptor().oneway {
+        return handed(response);
+    }
+    let (body, metadata, timings) = response.into_parts();
+    let reply = (codec.decode_reply)(body).map_err(|error| {
+        Status::internal(format!(
+            "the reply of {} is not in {}: {error}",
+            M::descriptor().path,
+            codec.info.name
+        ))
+        .with_certainty(Certainty::Executed)
+    })?;
+    Ok(Reply { value: M::output(reply), metadata, timings })
+}
+
+/// What a oneway call gives, to which there is no reply: such a method gives `()`, as the macro sees to.
+fn handed<T: Send + 'static>(response: Response) -> Result<Reply<T>, Status> {
+    match (Box::new(()) as Box<dyn Any>).downcast() {
+        Ok(value) => Ok(Reply { value: *value, metadata: response.metadata, timings: response.timings }),
+        Err(_) => Err(Status::internal("a oneway method that gives something")),
+    }
+}
+
+impl<M: Method> Future for Call<M> {
+    type Output = Result<M::Output, M::Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.inner.poll(cx).map(|result| result.map(|reply| reply.value).map_err(M::Error::from))
+    }
+}
+
+impl<M: Method> Future for ReplyCall<M> {
+    type Output = Result<Reply<M::Output>, M::Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.inner.poll(cx).map(|result| result.map_err(M::Error::from))
+    }
+}
+
+// Nothing in a call is pinned: what has to be is in a box.
+impl<M: Method> Unpin for Call<M> {}
+impl<M: Method> Unpin for ReplyCall<M> {}
+
+/// A call that was started: await its result, or drop it to cancel it.
+#[must_use = "dropping a started call cancels it"]
+pub struct Started<M: Method> {
+    task: JoinHandle<Result<M::Output, M::Error>>,
+}
+
+impl<M: Method> Started<M> {
+    /// Whether the result is there.
+    pub fn is_complete(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl<M: Method> Future for Started<M> {
+    type Output = Result<M::Output, M::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.task).poll(cx).map(|joined| match joined {
+            Ok(result) => result,
+            Err(error) => Err(Status::cancelled(format!("the task of the call ended: {error}")).into()),
+        })
+    }
+}
+
+impl<M: Method> Drop for Started<M> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<M: Method> fmt::Debug for Call<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("method", &M::descriptor().path).finish_non_exhaustive()
+    }
+}
+
+impl<M: Method> fmt::Debug for ReplyCall<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyCall").field("method", &M::descriptor().path).finish_non_exhaustive()
+    }
+}
+
+impl<M: Method> fmt::Debug for Started<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Started").field("method", &M::descriptor().path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,279 @@
+//! [`Channel`]: where calls go.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::layer::util::Identity;
+use tower::{Layer, Service};
+
+use crate::call::service::CastLayer;
+use crate::call::{BoxFuture, CodecInfo, Request, Response};
+use crate::client::endpoint::{Backoff, Endpoint};
+use crate::client::stack::{Calls, Stack, stack};
+use crate::client::target::{IntoTarget, InvalidTarget, Target};
+use crate::codec::Codec;
+use crate::message::Empty;
+use crate::server::{self, Serve};
+use crate::status::Status;
+use crate::transport::{Address, Connector, DefaultConnector};
+use crate::wire;
+
+/// The time that a call has if neither the caller, nor the method, nor the channel says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where calls go: a server, the connection to it, and the layers that each call passes.
+///
+/// A clone is cheap and shares all of these. The connection is made by the first call, and made again by the next one
+/// after it was lost. It ends when the last clone is gone and the calls under way are complete.
+#[derive(Clone)]
+pub struct Channel {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) calls: Calls,
+    endpoint: Endpoint,
+    /// The codec that calls use; `None` for each service's first.
+    pub(crate) codec: Option<CodecInfo>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) wait_for_ready: bool,
+}
+
+/// What a channel holds, as one look shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Whether there is a usable connection.
+    pub connected: bool,
+    /// Calls under way.
+    pub calls: usize,
+    /// Calls that wait for a free stream.
+    pub pending: usize,
+    /// Places in lists that calls hold; zero when none is under way.
+    pub places: usize,
+    /// The smoothed round-trip time of the connection, once it is known.
+    pub round_trip: Option<Duration>,
+}
+
+impl Channel {
+    /// Begins to make a channel to this target.
+    pub fn builder(target: impl IntoTarget) -> Builder {
+        Builder::new(target.into_target())
+    }
+
+    /// Connects, with the defaults for everything; waits until the server has shown that it speaks the protocol.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the target is none, `UNAVAILABLE` if the server cannot be reached.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind if the future is dropped.
+    pub async fn connect(target: impl IntoTarget) -> Result<Self, Status> {
+        let channel = Self::builder(target).build()?;
+        channel.ready().await?;
+        Ok(channel)
+    }
+
+    /// A channel to a service in this process: the whole stack, layers, codec and protocol, without a socket.
+    pub fn local(service: impl Serve) -> Self {
+        Builder::local(server::Builder::new().service(service)).build_unchecked()
+    }
+
+    /// Waits until there is a connection and the server has shown that it speaks the protocol.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the server cannot be reached.
+    pub async fn ready(&self) -> Result<(), Status> {
+        self.inner.endpoint.established().await
+    }
+
+    /// What it holds at the moment.
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.endpoint.snapshot()
+    }
+
+    /// Sends a request through the layers as it is: what a gateway does that knows no types.
+    ///
+    /// The request's deadline is not kept by this call but by the places below in which it waits.
+    pub fn send(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
+        Box::pin(self.inner.calls.call(request))
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("endpoint", &self.inner.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`Channel`].
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder<L = Identity> {
+    target: Result<Target, InvalidTarget>,
+    connector: Arc<dyn Connector>,
+    layers: L,
+    layered: bool,
+    settings: Settings,
+}
+
+/// Everything about a channel that has a default.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: wire::Config,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) backoff: Backoff,
+    codec: Option<CodecInfo>,
+    timeout: Option<Duration>,
+    wait_for_ready: bool,
+}
+
+impl Builder {
+    fn new(target: Result<Target, InvalidTarget>) -> Self {
+        Self {
+            target,
+            connector: Arc::new(DefaultConnector),
+            layers: Identity::new(),
+            layered: false,
+            settings: Settings {
+                config: wire::Config::default(),
+                connect_timeout: Duration::from_secs(5),
+                backoff: Backoff::default(),
+                codec: None,
+                timeout: Some(DEFAULT_TIMEOUT),
+                wait_for_ready: false,
+            },
+        }
+    }
+
+    /// A channel to a server in this process, which need not be bound to an address: for tests with several services,
+    /// or with layers on both sides.
+    pub fn local<S>(server: server::Builder<S>) -> Self
+    where
+        S: Layer<server::Handlers> + Send + Sync + 'static,
+        S::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
+        <S::Service as Service<Request>>::Future: Send + 'static,
+    {
+        let mut builder = Self::new(Ok(Target(Address::Memory("local".to_owned()))));
+        builder.connector = Arc::new(server.into_connector());
+        builder
+    }
+}
+
+impl<L> Builder<L> {
+    /// Puts a layer over the endpoint, inside of those that were added before. Any tower layer whose service takes a
+    /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
+    pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
+        let Self { target, connector, layers, settings, .. } = self;
+        let layers = Stack::new(CastLayer(layer), layers);
+        Builder { target, connector, layers, layered: true, settings }
+    }
+
+    /// Gives each call this much time, unless the method or the caller says otherwise. Default 10 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets calls take for ever, unless the method or the caller says otherwise. A server that never answers then
+    /// keeps its callers for ever, too: rarely what is wanted.
+    pub fn no_timeout(mut self) -> Self {
+        self.settings.timeout = None;
+        self
+    }
+
+    /// Speaks this codec, which the services must have, in place of each service's first.
+    pub fn codec<C: Codec<Empty>>(mut self) -> Self {
+        self.settings.codec = Some(CodecInfo::new(C::ID, C::NAME));
+        self
+    }
+
+    /// Lets calls wait, up to their deadlines, while the server cannot be reached. Default: they fail at once.
+    pub fn wait_for_ready(mut self) -> Self {
+        self.settings.wait_for_ready = true;
+        self
+    }
+
+    /// How long connecting may take. Default 5 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// How long to wait between attempts to connect.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.settings.backoff = backoff;
+        self
+    }
+
+    /// Connects in another way: through a transport of your own.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Arc::new(connector);
+        self
+    }
+
+    /// Sets limits and patience of the connection, all at once: see [`wire::Config`] for the defaults.
+    pub fn config(mut self, config: wire::Config) -> Self {
+        self.settings.config = config;
+        self
+    }
+
+    /// Takes replies of up to this many bytes. Default 16 MiB.
+    pub fn max_message(mut self, bytes: u32) -> Self {
+        self.settings.config.max_message = bytes;
+        self
+    }
+
+    /// Pings the server after this much silence (default 20 s; `None` for never), and gives the connection up if
+    /// nothing comes within the timeout (default 10 s).
+    pub fn keepalive(mut self, interval: Option<Duration>, timeout: Duration) -> Self {
+        self.settings.config.keepalive_interval = interval;
+        self.settings.config.keepalive_timeout = timeout;
+        self
+    }
+}
+
+impl<L> Builder<L>
+where
+    L: Layer<Endpoint>,
+    L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    /// Makes the channel. It connects with the first call.
+    ///
+    /// # Errors
+    /// [`InvalidTarget`] if the target is none.
+    pub fn build(mut self) -> Result<Channel, InvalidTarget> {
+        let target = std::mem::replace(&mut self.target, Ok(Target(Address::Memory(String::new()))))?;
+        Ok(self.assemble(target))
+    }
+
+    fn assemble(self, target: Target) -> Channel {
+        let Self { connector, layers, layered, settings, .. } = self;
+        let endpoint = Endpoint::new(target.0, connector, &settings);
+        let calls = if layered {
+            Calls::Layered(stack(&layers, endpoint.clone()))
+        } else {
+            Calls::Bare(endpoint.clone())
+        };
+        let Settings { codec, timeout, wait_for_ready, .. } = settings;
+        Channel { inner: Arc::new(Inner { calls, endpoint, codec, timeout, wait_for_ready }) }
+    }
+}
+
+impl Builder {
+    fn build_unchecked(self) -> Channel {
+        let target = self.target.clone().unwrap_or_else(|_| Target(Address::Memory("local".to_owned())));
+        self.assemble(target)
+    }
+}
+
+impl<L> fmt::Debug for Builder<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("target", &self.target)
+            .field("connector", &self.connector)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

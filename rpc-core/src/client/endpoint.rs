@@ -1,0 +1,331 @@
+//! One server: its connection, made when it is needed and made again after it was lost.
+//!
+//! ```text
+//!            a call               connected
+//!    idle ----------> connecting ----------> ready
+//!      ^                |    ^                 |
+//!      |         failed |    | a call, once    | lost before the server said a word: as failed
+//!      |                v    | the wait is over|
+//!      |               resting ----------------+
+//!      +---------------------------------------+ lost later, or the server drains
+//! ```
+//!
+//! Connecting is a task of its own, so that a caller that gives up does not end the attempt for the others.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tower::Service;
+
+use crate::call::{Request, Response};
+use crate::client::channel::{Settings, Snapshot};
+use crate::client::exchange::EndpointCall;
+use crate::context::now;
+use crate::status::{Certainty, Status};
+use crate::transport::driver::{Answer, Dispatch, Driver};
+use crate::transport::link::{Link, connection};
+use crate::transport::{Address, Connector};
+use crate::wire::{Config, Incoming, ResponseHead, Role};
+
+/// One server, as a service: what a channel's layers stand on.
+#[derive(Clone)]
+pub struct Endpoint(Arc<Inner>);
+
+struct Inner {
+    address: Address,
+    connector: Arc<dyn Connector>,
+    config: Config,
+    connect_timeout: Duration,
+    backoff: Backoff,
+    state: Mutex<State>,
+    /// Told at each change of the state.
+    changed: Notify,
+}
+
+/// How long to wait between attempts to connect: `base · factorⁿ`, at most `max`, each ± 20 %.
+///
+/// The wait never comes near zero, so that a server that has just come back is not run over; it is forgotten once a
+/// server has shown that it speaks the protocol, and not by a mere accept. (The rule is gRPC's connection back-off.)
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backoff {
+    /// After the first failure. Default 100 ms.
+    pub base: Duration,
+    /// How much longer after each further one. Default 1.6.
+    pub factor: f64,
+    /// At most. Default 10 s.
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base: Duration::from_millis(100), factor: 1.6, max: Duration::from_secs(10) }
+    }
+}
+
+impl Backoff {
+    fn wait(&self, failures: u32, random: f64) -> Duration {
+        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        let wait = self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent);
+        let wait = wait.min(self.max.as_secs_f64()) * (0.8 + 0.4 * random);
+        Duration::try_from_secs_f64(wait).unwrap_or(self.max)
+    }
+}
+
+struct State {
+    connection: Connection,
+    /// Failures in a row.
+    failures: u32,
+}
+
+enum Connection {
+    Idle,
+    Connecting(AbortHandle),
+    Ready(Arc<Link>),
+    /// The last attempt failed; the next is not made before this.
+    Resting(Instant, Status),
+}
+
+impl Endpoint {
+    pub(crate) fn new(address: Address, connector: Arc<dyn Connector>, settings: &Settings) -> Self {
+        // To the caller it is all one whether a server cannot be reached or does not say a word.
+        let mut config = settings.config.clone();
+        config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
+        Self(Arc::new(Inner {
+            address,
+            connector,
+            config,
+            connect_timeout: settings.connect_timeout,
+            backoff: settings.backoff,
+            state: Mutex::new(State { connection: Connection::Idle, failures: 0 }),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// The connection, if there is one that takes calls.
+    #[inline]
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        match &self.0.lock().connection {
+            Connection::Ready(link) => Some(link.clone()),
+            _ => None,
+        }
+    }
+
+    /// The connection, when there is one that takes calls.
+    ///
+    /// # Errors
+    /// Why there is none, unless `wait` is set: then it waits for ever, and its caller keeps the deadline.
+    pub(crate) async fn connected(&self, wait: bool) -> Result<Arc<Link>, Status> {
+        // An error that is older than this call is only reported while the next attempt must wait.
+        loop {
+            let changed = self.0.changed.notified();
+            let rest = match self.0.step() {
+                // A call that is in no hurry goes only where a server has shown itself: a proxy before a server that
+                // is away accepts, and closes, and nobody can tell who has read the call.
+                Step::Ready(link) if wait && link.established().await.is_err() => continue,
+                Step::Ready(link) => return Ok(link),
+                Step::Wait => None,
+                Step::Rest(until, status) if wait => {
+                    drop(status);
+                    Some(until)
+                }
+                Step::Rest(_, status) => return Err(status),
+            };
+            match rest {
+                None => changed.await,
+                // Whatever ends the rest early is looked at in the next round.
+                Some(until) => drop(tokio::time::timeout_at(until.into(), changed).await),
+            }
+        }
+    }
+
+    /// Waits until the server has shown that it speaks the protocol.
+    pub(crate) async fn established(&self) -> Result<(), Status> {
+        let link = self.connected(false).await?;
+        link.established().await.map_err(|error| self.0.unreachable(&error))
+    }
+
+    /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
+    #[cold]
+    pub(crate) fn not_in_time(&self, status: Status) -> Status {
+        let reason = match &self.0.lock().connection {
+            Connection::Resting(_, status) => status.message().to_owned(),
+            _ => format!("it waited for a connection to {}", self.0.address),
+        };
+        let message = format!("{}: {reason}", status.message());
+        status.with_message(message).with_certainty(Certainty::NotSent)
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let Some(link) = self.link() else { return Snapshot::default() };
+        let state = link.lock();
+        let wire = state.wire.snapshot();
+        Snapshot {
+            connected: state.wire.accepts_calls(),
+            calls: wire.calls,
+            pending: wire.pending,
+            places: state.places(),
+            round_trip: wire.round_trip,
+        }
+    }
+}
+
+/// What a caller that needs a connection is told.
+enum Step {
+    Ready(Arc<Link>),
+    /// Something is under way.
+    Wait,
+    /// The last attempt failed, and the next is not made before this.
+    Rest(Instant, Status),
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the connection, and begins to connect if there is none.
+    fn step(self: &Arc<Self>) -> Step {
+        let mut state = self.lock();
+        if let Connection::Ready(link) = &state.connection {
+            if link.is_usable() {
+                return Step::Ready(link.clone());
+            }
+            // Calls that are under way on it may finish; it ends after the last.
+            link.close();
+            let failed = {
+                let link = link.lock();
+                let silent = !link.wire.is_established();
+                link.wire.error().filter(|_| silent).map(ToString::to_string)
+            };
+            match failed {
+                Some(error) => self.rest(&mut state, &error),
+                None => {
+                    state.failures = 0;
+                    state.connection = Connection::Idle;
+                }
+            }
+        }
+        match &state.connection {
+            Connection::Ready(link) => return Step::Ready(link.clone()),
+            Connection::Connecting(task) if !task.is_finished() => return Step::Wait,
+            Connection::Resting(until, status) if now() < *until => {
+                return Step::Rest(*until, status.clone());
+            }
+            // A task that ended without a word was ended with its runtime.
+            Connection::Connecting(_) | Connection::Resting(..) | Connection::Idle => {}
+        }
+        let task = tokio::spawn(connect(Arc::downgrade(self)));
+        state.connection = Connection::Connecting(task.abort_handle());
+        Step::Wait
+    }
+
+    fn rest(&self, state: &mut State, error: &str) {
+        state.failures = state.failures.saturating_add(1);
+        let wait = self.backoff.wait(state.failures, fastrand::f64());
+        state.connection = Connection::Resting(now() + wait, self.unreachable(error));
+    }
+
+    fn unreachable(&self, error: &str) -> Status {
+        Status::unavailable(format!("cannot connect to {}: {error}", self.address))
+            .with_certainty(Certainty::NotSent)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        match &self.lock().connection {
+            Connection::Ready(link) => link.close(),
+            Connection::Connecting(task) => task.abort(),
+            Connection::Idle | Connection::Resting(..) => {}
+        }
+    }
+}
+
+/// Makes a connection and hands it to the endpoint. It does not keep the endpoint alive.
+async fn connect(endpoint: Weak<Inner>) {
+    let Some(attempt) = endpoint.upgrade().map(|inner| {
+        let limit = inner.connect_timeout;
+        (tokio::time::timeout(limit, inner.connector.connect(&inner.address)), limit)
+    }) else {
+        return;
+    };
+    let (attempt, limit) = attempt;
+    let connected = match attempt.await {
+        Ok(Ok(connected)) => Ok(connected),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no connection within {limit:.1?}")),
+    };
+    let Some(inner) = endpoint.upgrade() else { return };
+    let mut state = inner.lock();
+    match connected {
+        Ok((io, peer)) => {
+            let link = Link::new(connection(Role::Connector, &inner.config), peer);
+            // The driver owns the socket and ends when the link is closed and idle, which it is when the endpoint goes.
+            drop(tokio::spawn(Driver::new(io, link.clone(), ServesNothing)));
+            state.connection = Connection::Ready(link);
+        }
+        Err(error) => inner.rest(&mut state, &error),
+    }
+    drop(state);
+    inner.changed.notify_waiters();
+}
+
+/// A client without services refuses its server's calls.
+struct ServesNothing;
+
+impl Dispatch for ServesNothing {
+    fn request(&mut self, _: &Arc<Link>, request: Incoming, answers: &mut Vec<Answer>) {
+        let status = Status::unimplemented("this client serves nothing");
+        let reply = (!request.oneway).then(|| (ResponseHead::refusal(status), bytes::Bytes::new()));
+        answers.push(Answer { stream: request.stream, reply });
+    }
+}
+
+impl Service<Request> for Endpoint {
+    type Response = Response;
+    type Error = Status;
+    type Future = EndpointCall;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Request) -> EndpointCall {
+        EndpointCall::new(self.clone(), request)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.0.lock().connection {
+            Connection::Idle => "idle",
+            Connection::Connecting(_) => "connecting",
+            Connection::Ready(_) => "ready",
+            Connection::Resting(..) => "resting",
+        };
+        f.debug_struct("Endpoint")
+            .field("address", &self.0.address.to_string())
+            .field("state", &state)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_back_off_grows_to_its_maximum_and_never_nears_zero() {
+        let backoff = Backoff::default();
+        let millis = |failures, random| backoff.wait(failures, random).as_millis();
+        assert_eq!((millis(1, 0.0), millis(1, 0.5), millis(1, 1.0)), (80, 100, 120));
+        assert_eq!(millis(2, 0.5), 160);
+        assert_eq!(millis(1_000, 0.5), 10_000);
+        assert_eq!(millis(u32::MAX, 0.5), 10_000);
+    }
+}

@@ -1,0 +1,214 @@
+//! One request and its answer: puts a call on a connection and makes of what comes back a reply or a status.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::call::wait::will_wake_at_deadline;
+use crate::call::{BoxFuture, Request, Response, Timings};
+use crate::client::endpoint::Endpoint;
+use crate::context::now;
+use crate::metadata::Metadata;
+use crate::status::{Certainty, Code, Hop, Status};
+use crate::transport::link::{Exchange, Link, Outbound, Outcome};
+use crate::wire::{OpenError, RequestHead, ResponseHead};
+
+/// How often a call looks for another connection because the one it found had just ended. It was not sent on any of
+/// them; a server that accepts and closes at once must all the same not be tried for ever.
+const MOVES: u32 = 3;
+
+/// A call at its endpoint: waits for a connection if there is none, then for the answer.
+#[must_use = "futures do nothing unless polled"]
+pub struct EndpointCall {
+    endpoint: Endpoint,
+    request: Request,
+    state: State,
+    moves: u32,
+}
+
+enum State {
+    New,
+    Connecting(BoxFuture<Result<Arc<Link>, Status>>),
+    Running(Exchange),
+    Failed(Status),
+}
+
+impl EndpointCall {
+    #[inline]
+    pub(crate) fn new(endpoint: Endpoint, request: Request) -> Self {
+        Self { endpoint, request, state: State::New, moves: 0 }
+    }
+
+    /// Puts the call on a connection.
+    #[inline]
+    fn start(&mut self, link: Arc<Link>) -> State {
+        let request = &self.request;
+        let method = request.method();
+        let deadline = request.deadline();
+        let head = RequestHead {
+            method: method.key(),
+            path: method.path,
+            codec: request.codec,
+            deadline,
+            attempt: request.attempt,
+            is_retry: request.is_retry,
+            trace: request.trace.map(|trace| trace.to_bytes()),
+            metadata: request.metadata.clone(),
+        };
+        let outbound = Outbound {
+            head,
+            body: request.body().clone(),
+            oneway: method.oneway,
+            deadline,
+            context: request.context.clone(),
+            path: method.path,
+        };
+        match link.call(outbound) {
+            Ok(exchange) => State::Running(exchange),
+            Err(error @ (OpenError::Closed(_) | OpenError::Draining)) => self.moved(error.into()),
+            Err(error) => State::Failed(error.into()),
+        }
+    }
+
+    /// Looks for another connection, for the server cannot have run the call.
+    #[cold]
+    fn moved(&mut self, status: Status) -> State {
+        self.moves += 1;
+        // A call that waits does so up to its deadline, however often it is disappointed.
+        if self.moves > MOVES && !self.request.wait_for_ready {
+            return State::Failed(status);
+        }
+        self.connect()
+    }
+
+    /// Waits for a connection, up to the deadline.
+    #[cold]
+    fn connect(&self) -> State {
+        let (endpoint, wait) = (self.endpoint.clone(), self.request.wait_for_ready);
+        let Some(deadline) = self.request.deadline() else {
+            return State::Connecting(Box::pin(async move { endpoint.connected(wait).await }));
+        };
+        let (began, mut status) = (now(), self.request.deadline_status());
+        let method = self.request.method().path;
+        State::Connecting(Box::pin(async move {
+            match tokio::time::timeout_at(deadline.into(), endpoint.connected(wait)).await {
+                Ok(connected) => connected,
+                Err(_) => {
+                    status.hops_mut().push(Hop {
+                        method: method.to_owned(),
+                        budget: deadline.saturating_duration_since(began),
+                        queue: None,
+                        handler: None,
+                        elapsed: Some(now().saturating_duration_since(began)),
+                    });
+                    Err(endpoint.not_in_time(status))
+                }
+            }
+        }))
+    }
+
+    /// What an outcome means for the caller; or the next state, if the call goes on elsewhere.
+    #[inline]
+    fn end(&mut self, exchange: &Exchange, outcome: Outcome) -> Result<Result<Response, Status>, State> {
+        let status = match outcome {
+            Outcome::Answer { head, body, at } => match head {
+                ResponseHead { status: None, queue, handler, metadata } => {
+                    let elapsed = at.saturating_duration_since(exchange.started());
+                    let network = elapsed.saturating_sub(queue + handler);
+                    return Ok(Ok(reply(body, metadata, Timings { queue, handler, network })));
+                }
+                ResponseHead { status: Some(status), .. } => from_peer(status, exchange, at),
+            },
+            Outcome::Handed => return Ok(Ok(Response::default())),
+            Outcome::Expired { sent } => {
+                let mut status = self.request.deadline_status();
+                if !sent {
+                    status.set_certainty(Certainty::NotSent);
+                }
+                status.hops_mut().push(exchange.hop(now()));
+                return Ok(Err(status));
+            }
+            Outcome::Failed(status) => status,
+        };
+        // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
+        let again = self.moves == 0 || self.request.wait_for_ready;
+        if again && status.code() == Code::Unavailable && status.certainty().is_safe_to_retry() {
+            return Err(self.moved(status));
+        }
+        Ok(Err(status))
+    }
+}
+
+#[inline]
+fn reply(body: Bytes, metadata: Metadata, timings: Timings) -> Response {
+    let mut response = Response::new(body);
+    response.metadata = metadata;
+    response.timings = timings;
+    response
+}
+
+/// An error that the server sent, with what this side knows of the hop.
+#[cold]
+fn from_peer(mut status: Status, exchange: &Exchange, at: Instant) -> Status {
+    status.set_from_peer();
+    if status.code() == Code::DeadlineExceeded {
+        let seen = exchange.hop(at);
+        match status.hops_mut().first_mut() {
+            Some(hop) if hop.method == seen.method => {
+                // The server knows what reached it; the budget is what the caller began with.
+                hop.budget = seen.budget;
+                hop.elapsed = seen.elapsed;
+            }
+            _ => status.hops_mut().insert(0, seen),
+        }
+    }
+    status
+}
+
+impl Future for EndpointCall {
+    type Output = Result<Response, Status>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            let next = match &mut this.state {
+                State::New => match this.endpoint.link() {
+                    Some(link) if !this.request.wait_for_ready || link.is_established() => this.start(link),
+                    _ => this.connect(),
+                },
+                State::Connecting(connected) => match connected.as_mut().poll(cx) {
+                    Poll::Ready(Ok(link)) => this.start(link),
+                    Poll::Ready(Err(status)) => State::Failed(status),
+                    Poll::Pending => {
+                        will_wake_at_deadline();
+                        return Poll::Pending;
+                    }
+                },
+                State::Running(exchange) => {
+                    let outcome = ready!(Pin::new(&mut *exchange).poll(cx));
+                    let State::Running(exchange) = std::mem::replace(&mut this.state, State::New) else {
+                        return Poll::Ready(Err(Status::internal("a call lost its exchange")));
+                    };
+                    match this.end(&exchange, outcome) {
+                        Ok(result) => return Poll::Ready(result),
+                        Err(next) => next,
+                    }
+                }
+                State::Failed(status) => return Poll::Ready(Err(status.clone())),
+            };
+            this.state = next;
+        }
+    }
+}
+
+impl fmt::Debug for EndpointCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointCall").field("method", &self.request.method().path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,222 @@
+//! A call that comes in: the root of a handler's context, and what the framework keeps there.
+//!
+//! Every method here goes to the nearest call of the chain, and does nothing if there is none.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::context::cancel::{Cancellation, Reason};
+use crate::context::context::Context;
+use crate::context::node::{Kind, Node};
+use crate::context::peer::Peer;
+use crate::context::trace::TraceContext;
+use crate::metadata::Metadata;
+use crate::status::Hop;
+
+/// How many reports of nested calls a call keeps: more than a person reads, and few enough that a handler that starts
+/// and drops calls in a loop costs nothing.
+const MAX_HOPS: usize = 16;
+
+/// What a server knows of a call as it comes in.
+#[derive(Debug)]
+pub(crate) struct CallParts {
+    /// When the call must be complete.
+    pub(crate) deadline: Option<Instant>,
+    /// What came with the request.
+    pub(crate) metadata: Metadata,
+    /// Who calls.
+    pub(crate) peer: Option<Peer>,
+    /// The trace that the call belongs to.
+    pub(crate) trace: Option<TraceContext>,
+    /// The method, as `service/Method`.
+    pub(crate) method: &'static str,
+    /// Whether the caller, or one above it, tries again: then the calls that are made below must not.
+    pub(crate) is_retry: bool,
+}
+
+/// A call that a server handles.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) is_retry: bool,
+    pub(crate) metadata: Metadata,
+    pub(crate) peer: Option<Peer>,
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) cancellation: Cancellation,
+    /// Whether the handler was started.
+    pub(crate) executed: AtomicBool,
+    /// What the nested calls that were dropped unfinished knew of their time budget. Allocates with the first one.
+    pub(crate) hops: Mutex<Vec<Hop>>,
+}
+
+impl Context {
+    /// The context of a call that comes in: one allocation in all.
+    pub(crate) fn for_call(parts: CallParts) -> Self {
+        let CallParts { deadline, metadata, peer, trace, method, is_retry } = parts;
+        let call = Call {
+            method,
+            is_retry,
+            metadata,
+            peer,
+            trace,
+            cancellation: Cancellation::default(),
+            executed: AtomicBool::new(false),
+            hops: Mutex::new(Vec::new()),
+        };
+        Self(Some(Node::new(None, deadline, Kind::Call(call))))
+    }
+
+    /// Ends the call and everything below it; whether it was the first to do so. Only a user's own words allocate.
+    pub(crate) fn cancel_call(&self, reason: Reason) -> bool {
+        self.call().is_some_and(|call| call.cancellation.cancel(reason))
+    }
+
+    /// The method of the call, as `service/Method`.
+    pub(crate) fn method(&self) -> Option<&'static str> {
+        self.call().map(|call| call.method)
+    }
+
+    /// Whether this is within a call that is being tried again.
+    pub(crate) fn is_retry(&self) -> bool {
+        self.call().is_some_and(|call| call.is_retry)
+    }
+
+    /// Notes that the handler was started.
+    pub(crate) fn mark_executed(&self) {
+        if let Some(call) = self.call() {
+            // Relaxed, because it guards no other data.
+            call.executed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the handler was started.
+    pub(crate) fn was_executed(&self) -> bool {
+        self.call().is_some_and(|call| call.executed.load(Ordering::Relaxed))
+    }
+
+    /// Leaves what a nested call that is dropped unfinished knows of its time budget, for the report of the call that
+    /// it was made in.
+    ///
+    /// Only the latest [`MAX_HOPS`] are kept. Those are the ones that were pending as the time ran out.
+    pub(crate) fn report_hop(&self, hop: Hop) {
+        let Some(call) = self.call() else { return };
+        let mut hops = call.hops.lock().unwrap_or_else(PoisonError::into_inner);
+        if hops.len() == MAX_HOPS {
+            hops.remove(0);
+        }
+        hops.push(hop);
+    }
+
+    /// Takes what the nested calls have left, in the order in which they left it.
+    pub(crate) fn take_hops(&self) -> Vec<Hop> {
+        let Some(call) = self.call() else { return Vec::new() };
+        std::mem::take(&mut call.hops.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::context::now;
+
+    fn call(deadline: Option<Instant>) -> Context {
+        let mut metadata = Metadata::new();
+        metadata.insert("tenant", "a").unwrap();
+        let trace = Some(TraceContext::new_root());
+        Context::for_call(CallParts {
+            deadline,
+            metadata,
+            peer: Some(Peer::new("here")),
+            trace,
+            method: "test.Echo/echo",
+            is_retry: false,
+        })
+    }
+
+    fn hop(method: &str) -> Hop {
+        let budget = Duration::from_millis(1);
+        Hop { method: method.to_owned(), budget, queue: None, handler: None, elapsed: None }
+    }
+
+    #[test]
+    fn children_see_the_call_that_they_belong_to() {
+        let outer = call(None);
+        let child = outer.with_value(7).with_timeout(Duration::from_secs(1));
+        assert_eq!(child.metadata().get("tenant"), Some("a"));
+        assert_eq!(child.peer().unwrap().address(), "here");
+        assert_eq!(child.trace(), outer.trace());
+        let span = outer.trace().unwrap().child();
+        assert_eq!(child.with_trace(span).trace(), Some(span));
+    }
+
+    #[test]
+    fn marks_and_reports_go_to_the_nearest_call() {
+        let context = call(None);
+        let child = context.with_value(7);
+        assert!(!context.was_executed());
+        child.mark_executed();
+        assert!(context.was_executed());
+
+        child.report_hop(hop("B/one"));
+        context.report_hop(hop("B/two"));
+        assert_eq!(child.take_hops(), [hop("B/one"), hop("B/two")]);
+        assert_eq!(context.take_hops(), []);
+    }
+
+    #[test]
+    fn reports_are_bounded_and_the_latest_stay() {
+        let context = call(None);
+        for n in 0..100 {
+            context.report_hop(hop(&n.to_string()));
+        }
+        let hops = context.take_hops();
+        assert_eq!((hops.len(), hops[0].method.as_str(), hops[15].method.as_str()), (16, "84", "99"));
+    }
+
+    #[test]
+    fn the_background_takes_marks_and_reports_and_forgets_them() {
+        let background = Context::background();
+        background.mark_executed();
+        background.report_hop(hop("B/b"));
+        assert!(!background.was_executed() && background.take_hops().is_empty());
+        assert!(!background.cancel_call(Reason::Caller));
+        assert!(
+            background.metadata().is_empty() && background.peer().is_none() && background.trace().is_none()
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_cancelled_ends_what_is_below_it() {
+        use crate::status::Code;
+
+        let reasons = [
+            (Reason::Caller, Code::Cancelled),
+            (Reason::ConnectionLost, Code::Cancelled),
+            (Reason::Shutdown, Code::Unavailable),
+            (Reason::Deadline, Code::DeadlineExceeded),
+        ];
+        for (reason, code) in reasons {
+            let context = call(None);
+            let (child, _handle) = context.with_cancel();
+            assert!(child.cancel_call(reason.clone()) && !context.cancel_call(reason.clone()));
+            assert_eq!(context.status().unwrap().code(), code, "{reason:?}");
+            assert_eq!(child.status().unwrap().code(), code, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_error_of_a_deadline_names_the_method() {
+        let status = call(Some(now())).with_value(7).status().unwrap();
+        assert_eq!(status.to_string(), "DEADLINE_EXCEEDED: the deadline of test.Echo/echo has passed");
+    }
+
+    #[test]
+    fn debug_shows_the_chain_and_no_secrets() {
+        let (context, _handle) = call(None).with_value("secret").with_cancel();
+        assert_eq!(format!("{context:?}"), "Context[Cancel(None), Value, Call(test.Echo/echo, None)]");
+        assert_eq!(format!("{:?}", Context::background()), "Context(background)");
+    }
+}

@@ -1,0 +1,306 @@
+//! [`Retry`]: tries again what may be tried again.
+//!
+//! A call can fail after its work was done, so trying again is a question of what is known:
+//!
+//! | the error says | it is tried again |
+//! |---|---|
+//! | not sent, or not executed | always: nobody has run it |
+//! | unknown, `UNAVAILABLE` | only if the method is `#[rpc(idempotent)]` |
+//! | anything else | never: the server has decided, or the time is up |
+//!
+//! Between two attempts the call waits, twice as long each time, by full jitter (a random part of it: callers that failed
+//! together must not come back together; the AWS Architecture Blog's "Exponential Backoff and Jitter"). A server that
+//! names a wait is given it. If the wait would reach past the deadline the call fails at once with the last error: there
+//! is no use in sleeping to the deadline.
+//!
+//! One layer retries. Each attempt but the first carries the retry bit, and where the bit is set, be it by a layer above
+//! or by a hop before this one, this layer lets the call pass: without that, three layers of three attempts each would
+//! make twenty-seven calls of one (Kitex calls it chain stop).
+//!
+//! ```
+//! use std::time::Duration;
+//! use rpc_core::middleware::{RetryLayer, retry::Policy};
+//!
+//! let layer = RetryLayer::new(Policy { attempts: 5, base: Duration::from_millis(10), ..Policy::default() });
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tower::{Layer, Service};
+
+use crate::call::{Request, Response};
+use crate::context::{now, sleep_until};
+use crate::status::{Certainty, Code, Status};
+
+/// How often, and after which waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Attempts in all, the first included. Default 3; 0 counts as 1.
+    pub attempts: u32,
+    /// The longest wait before the second attempt; it doubles for each further one. Default 25 ms.
+    pub base: Duration,
+    /// The longest wait of all. Default 250 ms.
+    pub max: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { attempts: 3, base: Duration::from_millis(25), max: Duration::from_millis(250) }
+    }
+}
+
+impl Policy {
+    /// Whether a call that failed like this may be tried again.
+    pub fn may_retry(&self, status: &Status, idempotent: bool) -> bool {
+        match status.certainty() {
+            // Out of time, and given up: however safe it would be, nobody waits for it any more. A request that is
+            // wrong does not get better.
+            Certainty::NotSent | Certainty::NotExecuted => {
+                matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted)
+            }
+            Certainty::Unknown => idempotent && status.code() == Code::Unavailable,
+            Certainty::Executed => false,
+        }
+    }
+
+    /// How long to wait after this many attempts; `random` is between 0 and 1.
+    pub fn wait(&self, attempts: u32, random: f64) -> Duration {
+        let doubled =
+            self.base.saturating_mul(1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX));
+        doubled.min(self.max).mul_f64(random.clamp(0.0, 1.0))
+    }
+
+    /// When the next attempt is to be made, if one is.
+    fn next(&self, status: &Status, request: &Request, made: u32, at: Instant) -> Option<Instant> {
+        if made >= self.attempts || !self.may_retry(status, request.method().idempotent) {
+            return None;
+        }
+        let wait = status.retry_after().unwrap_or_else(|| self.wait(made, fastrand::f64()));
+        let next = at.checked_add(wait)?;
+        request.deadline().is_none_or(|deadline| next < deadline).then_some(next)
+    }
+}
+
+/// Puts a [`Retry`] over the layers below.
+#[derive(Clone, Debug)]
+pub struct RetryLayer(Arc<Policy>);
+
+impl RetryLayer {
+    /// Retries by this policy.
+    pub fn new(policy: Policy) -> Self {
+        Self(Arc::new(policy))
+    }
+}
+
+impl<S> Layer<S> for RetryLayer {
+    type Service = Retry<S>;
+
+    fn layer(&self, inner: S) -> Retry<S> {
+        Retry { inner, policy: self.0.clone() }
+    }
+}
+
+/// Tries again what may be tried again.
+#[derive(Clone, Debug)]
+pub struct Retry<S> {
+    inner: S,
+    policy: Arc<Policy>,
+}
+
+impl<S> Service<Request> for Retry<S>
+where
+    S: Service<Request, Response = Response, Error = Status> + Clone,
+{
+    type Response = Response;
+    type Error = Status;
+    type Future = RetryFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> RetryFuture<S> {
+        let again = (!request.is_retry() && self.policy.attempts > 1).then(|| Again {
+            request: request.clone(),
+            service: self.inner.clone(),
+            policy: self.policy.clone(),
+            made: 1,
+        });
+        RetryFuture { again, state: State::Calling { future: self.inner.call(request) } }
+    }
+}
+
+/// What a further attempt needs.
+#[derive(Debug)]
+struct Again<S> {
+    request: Request,
+    service: S,
+    policy: Arc<Policy>,
+    /// Attempts made.
+    made: u32,
+}
+
+pin_project! {
+    /// The future of a [`Retry`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct RetryFuture<S>
+    where
+        S: Service<Request>,
+    {
+        again: Option<Again<S>>,
+        #[pin]
+        state: State<S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Calling { #[pin] future: F },
+        Waiting { timer: Pin<Box<Sleep>> },
+    }
+}
+
+impl<S> Future for RetryFuture<S>
+where
+    S: Service<Request, Response = Response, Error = Status>,
+{
+    type Output = Result<Response, Status>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProjection::Calling { future } => {
+                    let result = ready!(future.poll(cx));
+                    let (Err(status), Some(again)) = (&result, this.again.as_mut()) else {
+                        return Poll::Ready(result);
+                    };
+                    match again.policy.next(status, &again.request, again.made, now()) {
+                        Some(at) => State::Waiting { timer: Box::pin(sleep_until(at)) },
+                        None => return Poll::Ready(result),
+                    }
+                }
+                StateProjection::Waiting { timer } => {
+                    ready!(timer.as_mut().poll(cx));
+                    let Some(again) = this.again.as_mut() else {
+                        return Poll::Ready(Err(Status::internal("a retry without a request")));
+                    };
+                    let mut request = again.request.clone();
+                    request.set_attempt(again.made);
+                    again.made += 1;
+                    // Layers of ours are always ready: they wait inside of their futures.
+                    State::Calling { future: again.service.call(request) }
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+impl<S: Service<Request>> std::fmt::Debug for RetryFuture<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let made = self.again.as_ref().map(|again| again.made);
+        f.debug_struct("RetryFuture").field("attempts", &made).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::middleware::mock::{IDEMPOTENT, ONCE, Script, request};
+
+    fn unavailable(certainty: Certainty) -> Result<Response, Status> {
+        Err(Status::unavailable("gone").with_certainty(certainty))
+    }
+
+    async fn run(policy: Policy, request: Request, answers: Vec<Result<Response, Status>>) -> (Script, bool) {
+        let script = Script::new(answers);
+        let result = RetryLayer::new(policy).layer(script.clone()).call(request).await;
+        (script, result.is_ok())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_has_run_is_tried_again_whatever_the_method() {
+        for certainty in [Certainty::NotSent, Certainty::NotExecuted] {
+            let answers = vec![unavailable(certainty), unavailable(certainty), Ok(Response::default())];
+            let (script, ok) = run(Policy::default(), request(&ONCE), answers).await;
+            assert!(ok);
+            assert_eq!(script.attempts(), [(0, false), (1, true), (2, true)]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_run_is_tried_again_only_if_it_is_idempotent() {
+        let answers = || vec![unavailable(Certainty::Unknown), Ok(Response::default())];
+        let (script, ok) = run(Policy::default(), request(&ONCE), answers()).await;
+        assert!(!ok && script.attempts().len() == 1);
+        let (script, ok) = run(Policy::default(), request(&IDEMPOTENT), answers()).await;
+        assert!(ok && script.attempts().len() == 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_server_decided_is_final() {
+        for code in Code::ALL {
+            let status = Status::new(code, "").with_certainty(Certainty::Executed);
+            let (script, ok) = run(Policy::default(), request(&IDEMPOTENT), vec![Err(status)]).await;
+            assert!(!ok && script.attempts().len() == 1, "{code}");
+        }
+        let wrong = Status::invalid_argument("").with_certainty(Certainty::NotExecuted);
+        let (script, _) = run(Policy::default(), request(&IDEMPOTENT), vec![Err(wrong)]).await;
+        assert_eq!(script.attempts().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_run_out() {
+        let answers = (0..3).map(|_| unavailable(Certainty::NotSent)).collect();
+        let (script, ok) = run(Policy::default(), request(&IDEMPOTENT), answers).await;
+        assert!(!ok && script.attempts().len() == 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_from_above_is_not_tried_again() {
+        let mut request = request(&IDEMPOTENT);
+        request.set_attempt(1);
+        let (script, ok) = run(Policy::default(), request, vec![unavailable(Certainty::NotSent)]).await;
+        assert!(!ok && script.attempts().len() == 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_past_the_deadline_is_not_begun() {
+        let mut request = request(&IDEMPOTENT);
+        request.limit_deadline(now() + Duration::from_millis(500));
+        let slow = Status::unavailable("later")
+            .with_certainty(Certainty::NotExecuted)
+            .with_retry_after(Duration::from_secs(1));
+        let before = now();
+        let (script, ok) = run(Policy::default(), request, vec![Err(slow)]).await;
+        assert!(!ok && script.attempts().len() == 1);
+        assert_eq!(now(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_names_a_wait_is_given_it() {
+        let slow = Status::resource_exhausted("later")
+            .with_certainty(Certainty::NotExecuted)
+            .with_retry_after(Duration::from_secs(3));
+        let before = now();
+        let (_, ok) = run(Policy::default(), request(&ONCE), vec![Err(slow), Ok(Response::default())]).await;
+        assert!(ok && now() - before >= Duration::from_secs(3));
+    }
+
+    #[test]
+    fn waits_double_up_to_the_maximum() {
+        let policy = Policy::default();
+        let millis = |made| policy.wait(made, 1.0).as_millis();
+        assert_eq!([millis(1), millis(2), millis(3), millis(4), millis(5)], [25, 50, 100, 200, 250]);
+        assert_eq!(millis(u32::MAX), 250);
+        assert_eq!(policy.wait(3, 0.0), Duration::ZERO);
+    }
+}

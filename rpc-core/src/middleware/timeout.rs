@@ -1,0 +1,144 @@
+//! [`Timeout`]: gives each call no more than so much time.
+//!
+//! It moves the deadline of the request, so that whatever is below knows of it: the server on the other side, or the
+//! handler and the calls that it makes. And it keeps that deadline itself, for what is below and does not look.
+//!
+//! On a channel the timeout of the builder does the same for all calls; this layer is for a stack in which one part
+//! may take less time than the whole, below a retry for instance: then it limits each attempt.
+//!
+//! ```
+//! use std::time::Duration;
+//! use rpc_core::Server;
+//! use rpc_core::middleware::TimeoutLayer;
+//!
+//! // However long a caller would wait, no handler of this server runs for more than five seconds.
+//! let builder = Server::builder().layer(TimeoutLayer::new(Duration::from_secs(5)));
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use crate::call::request::Deadline;
+use crate::call::wait::{Alarm, covered};
+use crate::call::{Request, Response};
+use crate::context::now;
+use crate::status::Status;
+
+/// Puts a [`Timeout`] over the layers below.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeoutLayer(Duration);
+
+impl TimeoutLayer {
+    /// Gives each call this much time at most.
+    pub fn new(limit: Duration) -> Self {
+        Self(limit)
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout { inner, limit: self.0 }
+    }
+}
+
+/// Gives each call no more than so much time.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeout<S> {
+    inner: S,
+    limit: Duration,
+}
+
+impl<S> Service<Request> for Timeout<S>
+where
+    S: Service<Request, Response = Response, Error = Status>,
+{
+    type Response = Response;
+    type Error = Status;
+    type Future = TimeoutFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        // A limit beyond the end of time is none.
+        if let Some(at) = now().checked_add(self.limit) {
+            request.limit_deadline(at);
+            let context = request.context().with_deadline(at);
+            request.set_context(context);
+        }
+        let (deadline, path) = (request.deadline, request.method().path);
+        TimeoutFuture { inner: self.inner.call(request), deadline, path, alarm: Alarm::default() }
+    }
+}
+
+pin_project! {
+    /// The future of a [`Timeout`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct TimeoutFuture<F> {
+        #[pin]
+        inner: F,
+        deadline: Option<Deadline>,
+        path: &'static str,
+        alarm: Alarm,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
+    type Output = Result<Response, Status>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (polled, is_covered) = covered(|| this.inner.poll(cx));
+        match (polled, *this.deadline) {
+            (Poll::Pending, Some(deadline)) if this.alarm.rings(deadline.at, is_covered, cx) => {
+                Poll::Ready(Err(deadline.status(this.path)))
+            }
+            (polled, _) => polled,
+        }
+    }
+}
+
+impl<F> fmt::Debug for TimeoutFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutFuture").field("method", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::middleware::mock::{ONCE, Script, request};
+    use crate::status::Code;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_never_answers_is_cut_off_in_time() {
+        let before = now();
+        let mut service = TimeoutLayer::new(Duration::from_millis(30)).layer(Script::hangs());
+        let status = service.call(request(&ONCE)).await.unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(status.message().contains("30.0ms (limit set by the layer)"), "{status}");
+        assert_eq!(now() - before, Duration::from_millis(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_below_knows_the_deadline_and_a_nearer_one_stays() {
+        let script = Script::new(vec![Ok(Response::default()), Ok(Response::default())]);
+        let mut service = TimeoutLayer::new(Duration::from_secs(5)).layer(script.clone());
+        service.call(request(&ONCE)).await.unwrap();
+        let mut near = request(&ONCE);
+        near.limit_deadline(now() + Duration::from_secs(1));
+        service.call(near).await.unwrap();
+        let left: Vec<_> =
+            script.deadlines().into_iter().map(|at| at.map(|at| (at - now()).as_secs())).collect();
+        assert_eq!(left, [Some(5), Some(1)]);
+    }
+}

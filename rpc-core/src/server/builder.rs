@@ -1,0 +1,241 @@
+//! [`Builder`]: what a server is made of.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::layer::util::Identity;
+use tower::{Layer, Service};
+
+use crate::call::service::CastLayer;
+use crate::call::{Request, Response};
+use crate::server::accept::{self, Shared};
+use crate::server::router::Router;
+use crate::server::stack::{Bare, Handlers, Layered, Layers, Stack};
+use crate::server::{Serve, Server};
+use crate::status::Status;
+use crate::transport::{Address, InvalidAddress, Listener, bind};
+use crate::wire;
+
+/// Makes a [`Server`].
+#[must_use = "a builder does nothing until it is bound"]
+pub struct Builder<L = Identity> {
+    services: Vec<(&'static crate::call::ServiceDescriptor, Handlers)>,
+    layers: L,
+    config: wire::Config,
+    max_connections: usize,
+    in_place: Duration,
+    layered: bool,
+}
+
+/// Why a server could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The text is no address.
+    Address(InvalidAddress),
+    /// The operating system said no.
+    Io(io::Error),
+    /// The services do not go together: two have the same name.
+    Services(String),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+            Self::Services(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Address(error) => Some(error),
+            Self::Io(error) => Some(error),
+            Self::Services(_) => None,
+        }
+    }
+}
+
+impl From<BindError> for Status {
+    fn from(error: BindError) -> Self {
+        Self::failed_precondition(error.to_string()).with_source(error)
+    }
+}
+
+/// What names a place to listen at: a text like `"0.0.0.0:7000"`, an [`Address`], a `SocketAddr`.
+pub trait IntoAddress {
+    /// The address.
+    ///
+    /// # Errors
+    /// [`InvalidAddress`] if it is none.
+    fn into_address(self) -> Result<Address, InvalidAddress>;
+}
+
+impl IntoAddress for &str {
+    fn into_address(self) -> Result<Address, InvalidAddress> {
+        self.parse()
+    }
+}
+
+impl IntoAddress for String {
+    fn into_address(self) -> Result<Address, InvalidAddress> {
+        self.parse()
+    }
+}
+
+impl IntoAddress for Address {
+    fn into_address(self) -> Result<Address, InvalidAddress> {
+        Ok(self)
+    }
+}
+
+impl IntoAddress for &Address {
+    fn into_address(self) -> Result<Address, InvalidAddress> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoAddress for std::net::SocketAddr {
+    fn into_address(self) -> Result<Address, InvalidAddress> {
+        Ok(self.into())
+    }
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            services: Vec::new(),
+            layers: Identity::new(),
+            config: wire::Config::default(),
+            max_connections: 65_536,
+            in_place: Duration::from_micros(100),
+            layered: false,
+        }
+    }
+}
+
+impl<L> Builder<L> {
+    /// Serves this service. A server may have many; each needs a name of its own.
+    pub fn service(mut self, service: impl Serve) -> Self {
+        self.services.push((service.descriptor(), Handlers::new(service)));
+        self
+    }
+
+    /// Puts a layer round every handler, inside of those that were added before. Any tower layer whose service takes a
+    /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
+    pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
+        let Self { services, layers, config, max_connections, in_place, .. } = self;
+        let layers = Stack::new(CastLayer(layer), layers);
+        Builder { services, layers, config, max_connections, in_place, layered: true }
+    }
+
+    /// Sets limits and patience of every connection, all at once: see [`wire::Config`] for the defaults.
+    pub fn config(mut self, config: wire::Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Takes requests of up to this many bytes. Default 16 MiB.
+    pub fn max_message(mut self, bytes: u32) -> Self {
+        self.config.max_message = bytes;
+        self
+    }
+
+    /// Takes this many calls at once on a connection; more are answered `RESOURCE_EXHAUSTED`, not executed. Default
+    /// 16,384.
+    pub fn max_calls_per_connection(mut self, calls: u32) -> Self {
+        self.config.max_streams = calls;
+        self
+    }
+
+    /// Takes this many connections at once; more are accepted when others have ended. Default 65,536.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Lets the handlers of a connection run for this long in one go where their requests were read, before those that
+    /// are left get tasks of their own. Most handlers are done at once, and a task for each would cost more than the rest
+    /// of the call; but while they run, the connection's other calls wait. A method whose handler often computes for half
+    /// of this without awaiting gets tasks from the start. Zero gives every handler a task. Default 100 µs.
+    pub fn in_place(mut self, limit: Duration) -> Self {
+        self.in_place = limit;
+        self
+    }
+
+    /// Pings a connection after this much silence (default 20 s; `None` for never), and ends it if nothing comes within
+    /// the timeout (default 10 s).
+    pub fn keepalive(mut self, interval: Option<Duration>, timeout: Duration) -> Self {
+        self.config.keepalive_interval = interval;
+        self.config.keepalive_timeout = timeout;
+        self
+    }
+}
+
+impl<L> Builder<L>
+where
+    L: Layer<Handlers> + Send + Sync + 'static,
+    L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    /// Listens at an address and serves, from now until the server is drained or dropped. `"127.0.0.1:0"` takes a free
+    /// port, `"unix:///path"` a Unix socket, `"memory://name"` a name in this process.
+    ///
+    /// # Errors
+    /// [`BindError`] if the address is none, is taken, or two services have the same name.
+    pub async fn bind(self, address: impl IntoAddress) -> Result<Server, BindError> {
+        let address = address.into_address().map_err(BindError::Address)?;
+        let listener = bind(&address).await.map_err(BindError::Io)?;
+        self.listen(listener)
+    }
+
+    /// Serves what this listener accepts.
+    ///
+    /// # Errors
+    /// [`BindError`] if two services have the same name.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn listen(self, listener: impl Into<Box<dyn Listener>>) -> Result<Server, BindError> {
+        let listener = listener.into();
+        let (max, config) = (self.max_connections, self.config.clone());
+        let shared = Arc::new(Shared::new(self.router()?, config, max));
+        let address = listener.local_addr();
+        let accepting = tokio::spawn(accept::accept(shared.clone(), listener));
+        Ok(Server { shared, accepting, address })
+    }
+
+    /// A way to connect to this server within the process, without an address.
+    pub(crate) fn into_connector(self) -> accept::Local {
+        let (max, config) = (self.max_connections, self.config.clone());
+        let router = self.router().map_err(|error| error.to_string());
+        accept::Local(router.map(|router| Arc::new(Shared::new(router, config, max))))
+    }
+
+    /// The services as one table of methods, each within the layers.
+    pub(crate) fn router(self) -> Result<Arc<Router>, BindError> {
+        let layers: Box<dyn Layers> =
+            if self.layered { Box::new(Layered(self.layers)) } else { Box::new(Bare) };
+        let mut router = Router::new(self.in_place);
+        for (descriptor, handlers) in self.services {
+            let service = layers.wrap(handlers);
+            router.add(descriptor.name, descriptor.methods, &service).map_err(BindError::Services)?;
+        }
+        Ok(Arc::new(router))
+    }
+}
+
+impl<L> fmt::Debug for Builder<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services: Vec<_> = self.services.iter().map(|(descriptor, _)| descriptor.name).collect();
+        f.debug_struct("Builder")
+            .field("services", &services)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,142 @@
+//! The calls of one connection: each is routed, and its handler is run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::call::request::Deadline;
+use crate::call::{BoxFuture, Request, Response};
+use crate::context::{CallParts, Context, TraceContext, now};
+use crate::server::exchange::{self, Polled, Task};
+use crate::server::router::{Route, Router};
+use crate::status::Status;
+use crate::transport::driver::{Answer, Dispatch};
+use crate::transport::link::Link;
+use crate::wire::head::IncomingHead;
+use crate::wire::{Incoming, ResponseHead};
+
+/// The serving side of one connection. Belongs to its driver, so nothing here is locked.
+pub(crate) struct Serving {
+    router: Arc<Router>,
+    /// The routes of the names that the peer has bound, by number.
+    bound: Vec<Option<Arc<Route>>>,
+    /// When the handlers of this round began to run in place, as far as that is known.
+    batch: Option<(Instant, Instant)>,
+}
+
+impl Serving {
+    pub(crate) fn new(router: Arc<Router>) -> Self {
+        Self { router, bound: Vec::new(), batch: None }
+    }
+
+    /// The route of a request: by number where the name is bound, a look-up by name the first time.
+    #[inline]
+    fn route(&mut self, link: &Link, head: &IncomingHead) -> Result<Arc<Route>, Status> {
+        let Some(number) = head.number else {
+            let path = head.name.as_deref().unwrap_or_default();
+            return self.router.find(path).cloned().ok_or_else(|| self.unknown(path));
+        };
+        if let Some(Some(route)) = self.bound.get(number as usize) {
+            return Ok(route.clone());
+        }
+        let path: Box<str> = link.lock().wire.method_name(number).unwrap_or_default().into();
+        let Some(route) = self.router.find(&path).cloned() else { return Err(self.unknown(&path)) };
+        let number = number as usize;
+        if self.bound.len() <= number {
+            self.bound.resize(number + 1, None);
+        }
+        self.bound[number] = Some(route.clone());
+        Ok(route)
+    }
+
+    fn unknown(&self, path: &str) -> Status {
+        Status::unimplemented(self.router.missing(path))
+    }
+}
+
+impl Dispatch for Serving {
+    fn request(&mut self, link: &Arc<Link>, incoming: Incoming, answers: &mut Vec<Answer>) {
+        let Incoming { stream, mut head, body, oneway, received, deadline, .. } = incoming;
+        let route = match self.route(link, &head) {
+            Ok(route) => route,
+            Err(status) => {
+                let reply = (!oneway).then(|| (ResponseHead::refusal(status), Bytes::new()));
+                answers.push(Answer { stream, reply });
+                return;
+            }
+        };
+        if answers.is_empty() {
+            // A new round: what is known of the time is old.
+            self.batch = None;
+        }
+        let started = match self.batch {
+            // Handlers that run one after the other share a look at the clock.
+            Some((_, last)) => last,
+            None => {
+                let at = now();
+                self.batch = Some((at, at));
+                at
+            }
+        };
+        let context = Context::for_call(CallParts {
+            deadline,
+            metadata: std::mem::take(&mut head.metadata),
+            peer: Some(link.peer().clone()),
+            trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
+            method: route.method.path,
+            is_retry: head.is_retry,
+        });
+        let request = request(&route, &head, body, context.clone(), received, deadline);
+        let mut call =
+            exchange::Call { route, context, stream, received, started, deadline, oneway };
+
+        if deadline.is_some_and(|deadline| deadline <= started) {
+            // Nobody waits for it any more.
+            answers.push(call.too_late(started));
+            return;
+        }
+        let in_place = call.route.in_place;
+        let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > in_place);
+        if over || in_place.is_zero() || call.route.is_slow() {
+            Task::start(link, call, Start::Request(request));
+            return;
+        }
+        let polled = exchange::begin(&mut call, request);
+        let ended = now();
+        call.route.polled(ended.saturating_duration_since(started));
+        if let Some((_, last)) = &mut self.batch {
+            *last = ended;
+        }
+        match polled {
+            Polled::Ready(result) => answers.push(call.answer(result, ended)),
+            Polled::Pending(future) => Task::start(link, call, Start::Future(future)),
+        }
+    }
+}
+
+/// What a handler's task begins with.
+pub(crate) enum Start {
+    Request(Request),
+    Future(BoxFuture<Result<Response, Status>>),
+}
+
+fn request(
+    route: &Route,
+    head: &IncomingHead,
+    body: Bytes,
+    context: Context,
+    received: Instant,
+    deadline: Option<Instant>,
+) -> Request {
+    let mut request = Request::new(route.method, head.codec, body);
+    request.deadline = deadline.map(|at| Deadline { at, since: received, source: "caller" });
+    // Twice, in the context and here: what a layer changes here, the handler finds in its context.
+    request.metadata = context.metadata().clone();
+    request.trace = context.trace();
+    request.peer = context.peer().cloned();
+    request.attempt = head.attempt;
+    request.is_retry = head.is_retry;
+    request.context = context;
+    request
+}

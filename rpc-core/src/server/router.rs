@@ -1,0 +1,115 @@
+//! From a method's name to its handler.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::call::MethodDescriptor;
+use crate::call::service::DynService;
+use crate::server::Counters;
+
+/// Every method that a server has, by its full name. Looked up once for each method and connection.
+pub(crate) struct Router {
+    routes: HashMap<&'static str, Arc<Route>>,
+    services: Vec<&'static str>,
+    /// How long handlers may run in place in one go, before the rest get tasks.
+    in_place: Duration,
+}
+
+/// What is known of one method of a server.
+pub(crate) struct Route {
+    pub(crate) method: &'static MethodDescriptor,
+    pub(crate) service: Arc<dyn DynService>,
+    /// How long handlers may run in place in one go.
+    pub(crate) in_place: Duration,
+    /// How often the handler has lately computed for long without awaiting: see [`SLOW`].
+    slowness: AtomicU32,
+    pub(crate) counters: Counters,
+}
+
+impl Router {
+    /// No methods yet.
+    pub(crate) fn new(in_place: Duration) -> Self {
+        Self { routes: HashMap::new(), services: Vec::new(), in_place }
+    }
+
+    /// Adds a service's methods.
+    pub(crate) fn add(
+        &mut self,
+        name: &'static str,
+        methods: &'static [MethodDescriptor],
+        service: &Arc<dyn DynService>,
+    ) -> Result<(), String> {
+        if self.services.contains(&name) {
+            return Err(format!(
+                "two services are called {name}; give one another name: #[service(name = \"…\")]"
+            ));
+        }
+        self.services.push(name);
+        for method in methods {
+            let route = Route {
+                method,
+                service: service.clone(),
+                in_place: self.in_place,
+                slowness: AtomicU32::new(0),
+                counters: Counters::default(),
+            };
+            self.routes.insert(method.path, Arc::new(route));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        self.routes.get(path)
+    }
+
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// Why there is no such method, and what there is in its place.
+    pub(crate) fn missing(&self, path: &str) -> String {
+        let (service, method) = path.rsplit_once('/').unwrap_or((path, ""));
+        if self.services.contains(&service) {
+            let mut methods: Vec<_> = self
+                .routes
+                .values()
+                .filter(|route| route.method.service == service)
+                .map(|route| route.method.name)
+                .collect();
+            methods.sort_unstable();
+            format!("the service {service} has no method {method:?}; it has {}", methods.join(", "))
+        } else {
+            format!("no service {service:?} here; this server has {}", self.services.join(", "))
+        }
+    }
+}
+
+/// A handler that computes for long without awaiting gets a task of its own, so that it does not hold up its connection.
+/// One slow run says little, for the system may have given the core to somebody else meanwhile: each adds this much to
+/// the method's slowness, and each quick run takes one off.
+const SLOW: u32 = 64;
+
+/// From here on the method's handlers get tasks, until enough of these were quick.
+const TASKS_FROM: u32 = 2 * SLOW;
+
+impl Route {
+    /// Whether the handler gets a task from the start.
+    #[inline]
+    pub(crate) fn is_slow(&self) -> bool {
+        self.method.spawn || self.slowness.load(Ordering::Relaxed) >= TASKS_FROM
+    }
+
+    /// Notes how long the handler's first poll took.
+    #[inline]
+    pub(crate) fn polled(&self, took: Duration) {
+        let slowness = self.slowness.load(Ordering::Relaxed);
+        // Nothing is stored for a method that is always quick. Two that race lose a step: it is a rough measure.
+        if took > self.in_place / 2 {
+            self.slowness.store((slowness + SLOW).min(2 * TASKS_FROM), Ordering::Relaxed);
+        } else if slowness > 0 {
+            self.slowness.store(slowness - 1, Ordering::Relaxed);
+        }
+    }
+}

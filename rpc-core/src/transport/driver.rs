@@ -1,0 +1,396 @@
+//! The one task that moves a connection's bytes: reads what has come, lets the state machine have it, hands on what
+//! came of that, writes what there is to write, and sleeps.
+//!
+//! One task and not two, because whatever comes in makes something go out: a batch of requests is read with one system
+//! call, their handlers run, and their answers leave with one more.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::task::AbortHandle;
+use tokio::time::Sleep;
+
+use crate::context::{Context, Reason, now, sleep_until};
+use crate::transport::io::BoxIo;
+use crate::transport::link::{Link, State, context_reason};
+use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
+
+/// What is done with the calls that a connection's peer makes.
+pub(crate) trait Dispatch: Send + 'static {
+    /// A call came. It is answered through `answers`, or later through [`Link::served`].
+    fn request(&mut self, link: &Arc<Link>, request: Incoming, answers: &mut Vec<Answer>);
+}
+
+/// The answer to a call that was complete at once.
+pub(crate) struct Answer {
+    pub(crate) stream: StreamId,
+    /// `None` for a oneway call.
+    pub(crate) reply: Option<(ResponseHead, Bytes)>,
+}
+
+/// The first read buffer, in bytes. A connection that is idle keeps none.
+const LEAST_READ: usize = 4 * 1024;
+
+/// The largest read buffer that is made ahead of what a frame is known to need.
+const MOST_READ: usize = 256 * 1024;
+
+/// While this many bytes wait to be written, nothing more is read: a peer that does not read must not make us keep
+/// answers for it without end.
+const UNWRITTEN: usize = 4 * 1024 * 1024;
+
+/// How long a peer may take to read what was written last and to close, when this side has said all.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How many rounds of reading and writing are made before other tasks get their turn.
+const ROUNDS: usize = 8;
+
+/// The driver of one connection; completes when the connection has ended.
+#[must_use = "a connection that is not driven does nothing"]
+pub(crate) struct Driver<D> {
+    io: BoxIo,
+    link: Arc<Link>,
+    dispatch: D,
+    input: BytesMut,
+    read_size: usize,
+    out: Transmit,
+    /// Bytes that were written and not yet told to the state machine.
+    written: usize,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    inbound: Vec<Event>,
+    answers: Vec<Answer>,
+    wakers: Vec<Waker>,
+    phase: Phase,
+    /// When the socket is closed, whatever the peer does: set when this side has said all.
+    ends_at: Option<Instant>,
+    /// Bytes that waited to be written when last looked at.
+    unwritten: usize,
+    /// Whether those who wait for the connection to be established have been told.
+    settled: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// All has been said: what is left is written, then writing is shut down.
+    Flushing,
+    /// Writing is shut down; the socket is read to its end, so that no reset eats what the peer has not read yet.
+    Lingering,
+    Closed,
+}
+
+impl<D: Dispatch> Driver<D> {
+    pub(crate) fn new(io: BoxIo, link: Arc<Link>, dispatch: D) -> Self {
+        Self {
+            io,
+            link,
+            dispatch,
+            input: BytesMut::new(),
+            read_size: LEAST_READ,
+            out: Transmit::default(),
+            written: 0,
+            timer: Box::pin(sleep_until(now())),
+            armed: None,
+            inbound: Vec::new(),
+            answers: Vec::new(),
+            wakers: Vec::new(),
+            phase: Phase::Open,
+            ends_at: None,
+            unwritten: 0,
+            settled: false,
+        }
+    }
+
+    /// Reads once. Whether something came.
+    fn read(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
+        if self.input.capacity() - self.input.len() < self.read_size.min(LEAST_READ) {
+            self.input.reserve(self.read_size);
+        }
+        let room = self.input.capacity() - self.input.len();
+        match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
+            Poll::Ready(Ok(count)) => {
+                // A read that fills the buffer says that there is more: the next one should take it in one go.
+                if count == room {
+                    self.read_size = (self.read_size * 2).min(MOST_READ);
+                }
+                Ok(Some(count))
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Writes what is in `out` until it is empty (true) or the socket takes no more (false).
+    fn write(&mut self, cx: &mut TaskContext<'_>) -> io::Result<bool> {
+        while !self.out.is_empty() {
+            let io = Pin::new(&mut self.io);
+            let polled = match self.out.single() {
+                Some(bytes) => io.poll_write(cx, bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); 64];
+                    let filled = self.out.slices(&mut slices);
+                    io.poll_write_vectored(cx, &slices[..filled])
+                }
+            };
+            match polled {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    self.out.advance(count);
+                    self.written += count;
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Acts on what the peer wants.
+    fn dispatch(&mut self) {
+        for event in self.inbound.drain(..) {
+            match event {
+                Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
+                Event::Cancelled { reason, stream } => {
+                    end_handler(&self.link, stream, context_reason(reason));
+                }
+                Event::Overdue { stream } => end_handler(&self.link, stream, Reason::Deadline),
+                // Items of streams have no readers yet; the endpoint sees by itself that the peer drains.
+                _ => {}
+            }
+        }
+    }
+
+    fn answer(state: &mut State, answers: &mut Vec<Answer>, at: Instant) {
+        for Answer { stream, reply } in answers.drain(..) {
+            match reply {
+                Some((head, body)) => state.wire.respond(at, stream, &head, body, true),
+                None => state.wire.close(stream),
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn lost(&mut self, reason: &str) {
+        self.link.with(|state| {
+            state.wire.written(std::mem::take(&mut self.written));
+            state.wire.handle_lost(reason);
+        });
+        self.phase = Phase::Closed;
+    }
+
+    fn arm(&mut self, at: Option<Instant>, cx: &mut TaskContext<'_>) {
+        let Some(at) = at else { return };
+        // A timer that goes off early only looks at the clock; one is moved only when it would go off late.
+        if self.armed.is_none_or(|armed| at < armed) {
+            self.timer.as_mut().reset(at.into());
+            self.armed = Some(at);
+            if self.timer.as_mut().poll(cx).is_ready() {
+                self.armed = None;
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// One round: read, act, write. Whether there may be more to do at once.
+    fn round(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let at = now();
+        let mut came = false;
+        if self.ends_at.is_some_and(|end| end <= at) {
+            self.phase = Phase::Closed;
+            return false;
+        }
+        if self.unwritten <= UNWRITTEN || self.phase != Phase::Open {
+            match self.read(cx) {
+                Ok(Some(0)) if self.phase == Phase::Lingering => {
+                    self.phase = Phase::Closed;
+                    return false;
+                }
+                Ok(Some(0)) => {
+                    self.lost("the peer closed the connection");
+                    return false;
+                }
+                Ok(count) => came = count.is_some(),
+                Err(error) => {
+                    self.lost(&format!("the socket failed: {error}"));
+                    return false;
+                }
+            }
+        }
+        if self.phase == Phase::Lingering {
+            self.input.clear();
+            // The timer may have gone off for something that was due before.
+            self.armed = self.armed.filter(|armed| at < *armed);
+            self.arm(self.ends_at, cx);
+            return came;
+        }
+
+        {
+            let mut state = self.link.lock();
+            state.awake();
+            // Before anything that can end the connection: what was written tells which calls the peer can have.
+            state.wire.written(std::mem::take(&mut self.written));
+            if came && state.wire.handle_bytes(at, &mut self.input).is_err() {
+                self.phase = Phase::Flushing;
+            }
+            if self.armed.is_some_and(|armed| armed <= at) {
+                self.armed = None;
+                if state.wire.handle_timeout(at).is_err() {
+                    self.phase = Phase::Flushing;
+                }
+            }
+            state.settle(Some(at));
+            self.inbound.append(&mut state.inbound);
+            state.take_wakers(&mut self.wakers);
+            self.read_size = self.read_size.max(state.wire.missing(&self.input).min(MOST_READ));
+        }
+        self.wake();
+        if self.phase == Phase::Flushing && self.ends_at.is_none() {
+            // The peer broke the protocol. Its handlers need not wait for it to hear so.
+            end_all(&self.link);
+        }
+        self.dispatch();
+
+        let (timeout, turns, settled);
+        {
+            let mut state = self.link.lock();
+            Self::answer(&mut state, &mut self.answers, at);
+            state.wire.written(std::mem::take(&mut self.written));
+            if self.out.is_empty() {
+                state.wire.poll_transmit(at, &mut self.out);
+            }
+            state.settle(Some(at));
+            state.take_wakers(&mut self.wakers);
+            if self.phase == Phase::Open && (state.wire.is_drained() || (state.closing && state.is_idle())) {
+                self.phase = Phase::Flushing;
+            }
+            timeout = state.wire.poll_timeout();
+            settled = state.wire.is_established() || state.wire.error().is_some();
+            turns = state.wire.has_turns() && !self.out.is_empty();
+            self.unwritten = self.out.len() + state.wire.unwritten();
+        }
+        self.wake();
+        if settled && !std::mem::replace(&mut self.settled, settled) {
+            self.link.tell_settled();
+        }
+        if self.phase != Phase::Open && self.ends_at.is_none() {
+            self.ends_at = Some(at + LINGER);
+        }
+        self.arm(self.ends_at.or(timeout), cx);
+        match self.write(cx) {
+            // Where parts of large messages went out, more may follow at once.
+            Ok(whole) => {
+                if self.phase == Phase::Flushing && self.written > 0 {
+                    // A peer that is slow to read, but reads, gets what is left.
+                    self.ends_at = Some(at + LINGER);
+                }
+                came || (whole && turns)
+            }
+            Err(error) => {
+                self.lost(&format!("the socket failed: {error}"));
+                false
+            }
+        }
+    }
+
+    /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
+    fn sleep(&mut self, cx: &TaskContext<'_>) -> bool {
+        let mut state = self.link.lock();
+        state.wire.written(std::mem::take(&mut self.written));
+        if !self.inbound.is_empty() || !state.inbound.is_empty() {
+            return false;
+        }
+        if self.out.is_empty() && state.wire.unwritten() > 0 {
+            return false;
+        }
+        state.sleep(self.armed, cx.waker());
+        if state.wire.calls() == 0 && self.input.is_empty() && self.out.is_empty() {
+            // An idle connection keeps no buffers: ten thousand of them must not cost ten thousand buffers.
+            if self.input.capacity() > LEAST_READ {
+                self.input = BytesMut::new();
+                self.read_size = LEAST_READ;
+            }
+            self.out.shrink();
+        }
+        true
+    }
+}
+
+impl<D: Dispatch> Future for Driver<D>
+where
+    Self: Unpin,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let this = &mut *self;
+        for _ in 0..ROUNDS {
+            let more = this.round(cx);
+            match this.phase {
+                Phase::Closed => return Poll::Ready(()),
+                Phase::Flushing if this.out.is_empty() && this.link.lock().wire.unwritten() == 0 => {
+                    match Pin::new(&mut this.io).poll_shutdown(cx) {
+                        Poll::Ready(_) => this.phase = Phase::Lingering,
+                        Poll::Pending => return Poll::Pending,
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            if !more && this.sleep(cx) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<D> Drop for Driver<D> {
+    fn drop(&mut self) {
+        // Whatever ended the driver (the server was dropped, a panic): nobody may wait for an answer for ever, and no
+        // handler may run on for nobody.
+        self.link.with(|state| {
+            state.wire.written(std::mem::take(&mut self.written));
+            state.wire.handle_lost("the connection was dropped");
+        });
+        self.link.tell_settled();
+        end_all(&self.link);
+    }
+}
+
+/// Ends every handler that has a task.
+fn end_all(link: &Link) {
+    let serving = link.lock().all_serving();
+    for (context, task) in serving {
+        end(&context, task, Reason::ConnectionLost);
+    }
+}
+
+/// Ends the handler of one call, if it has a task. One without is over already, answered in this very round: its answer
+/// is on its way to the state machine, which knows what to do with it.
+fn end_handler(link: &Link, stream: StreamId, reason: Reason) {
+    let serving = link.lock().serving(stream);
+    if let Some((context, task)) = serving {
+        end(&context, task, reason);
+    }
+}
+
+/// Ends the context first, so that it can be asked why, then the task. The task's own guard closes the stream once it is
+/// really gone.
+fn end(context: &Context, task: Option<AbortHandle>, reason: Reason) {
+    context.cancel_call(reason);
+    if let Some(task) = task {
+        task.abort();
+    }
+}

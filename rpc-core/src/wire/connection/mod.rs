@@ -1,0 +1,430 @@
+//! The state machine of one connection.
+//!
+//! Its methods are of four kinds: getters; `handle_…` for what comes from the network and the clock; bare verbs for
+//! what this side wants ([`open`](Connection::open), [`respond`](Connection::respond),
+//! [`cancel`](Connection::cancel)…); and `poll_…` for what comes out. After any of the others, poll until there is
+//! nothing more: [`poll_event`](Connection::poll_event), then [`poll_transmit`](Connection::poll_transmit), then
+//! [`poll_timeout`](Connection::poll_timeout).
+//!
+//! In reading order: this file (what there is), `receive` (a frame of a call came), `control` (any other came), `room`
+//! (messages that come in parts, and what may be kept of them), `open` (our calls), `send` (answers, items, and whose
+//! turn it is), `time` (deadlines, pings, drain, the end).
+
+mod check;
+mod control;
+mod open;
+mod receive;
+mod room;
+mod send;
+mod time;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::credit::{ReceiveWindow, SendWindow};
+use super::error::{CancelReason, ConnectionError, ErrorCode};
+use super::frame::{Kind, MAGIC, MAX_FRAME_BODY, PREFIX, Prefix};
+use super::head::{IncomingHead, ResponseHead};
+use super::keepalive::Keepalive;
+use super::method::{Bound, Names};
+use super::out::Transmit;
+use super::settings::{Config, Settings};
+use super::stream::{Stream, StreamId, Token};
+use super::table::Table;
+use crate::status::Status;
+
+pub use check::Credit;
+pub use open::{Open, OpenError, Opened, PendingId};
+pub use send::SendError;
+pub use time::Snapshot;
+
+/// Which side of a connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The side that connected: it sends the magic, and opens streams of odd numbers.
+    Connector,
+    /// The side that accepted: it opens streams of even numbers.
+    Acceptor,
+}
+
+/// What happened, for the driver to act on.
+#[derive(Debug)]
+pub enum Event {
+    /// The peer calls: its request is here, whole.
+    Request(Incoming),
+    /// An answer to a call of ours. If it is the end, the stream is closed.
+    Response {
+        /// The stream.
+        stream: StreamId,
+        /// Whose.
+        token: Token,
+        /// Status, timings, metadata.
+        head: ResponseHead,
+        /// The reply message.
+        body: Bytes,
+        /// Whether this ends the stream.
+        end: bool,
+    },
+    /// An item of a stream. Its bytes count until they are [released](Connection::release).
+    Item {
+        /// The stream.
+        stream: StreamId,
+        /// Whose.
+        token: Token,
+        /// The message.
+        body: Bytes,
+    },
+    /// There is room again for items of a stream whose [`send_item`](Connection::send_item) said that there was none.
+    Sendable {
+        /// The stream.
+        stream: StreamId,
+        /// Whose.
+        token: Token,
+    },
+    /// The peer's half of a stream has ended. If it was a response, the stream is closed.
+    Ended {
+        /// The stream.
+        stream: StreamId,
+        /// Whose.
+        token: Token,
+        /// How, if the half was a response.
+        head: Option<Box<ResponseHead>>,
+    },
+    /// A call of ours that waited for a free stream has one now.
+    Opened {
+        /// Whose.
+        token: Token,
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// A oneway call of ours is in the out-buffer, whole; its stream is closed.
+    Handed {
+        /// Whose.
+        token: Token,
+    },
+    /// A call of ours failed without an answer; its stream is closed.
+    Failed {
+        /// Whose.
+        token: Token,
+        /// Why, and whether the peer can have run it.
+        status: Status,
+    },
+    /// The time of a call of ours is up; its stream is closed.
+    Expired {
+        /// Whose.
+        token: Token,
+    },
+    /// The peer gave up a call that we are running, or is gone. The stream stays open until [`Connection::close`].
+    Cancelled {
+        /// The stream; [`Connection::token`] tells whose.
+        stream: StreamId,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// The time of a call that we are running is up. The stream stays open until [`Connection::respond`].
+    Overdue {
+        /// The stream; [`Connection::token`] tells whose.
+        stream: StreamId,
+    },
+    /// The peer takes no more calls on this connection.
+    Draining,
+}
+
+/// A request that came.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Method, codec, metadata.
+    pub head: IncomingHead,
+    /// The request message; empty if the request is a stream.
+    pub body: Bytes,
+    /// Whether it is not to be answered.
+    pub oneway: bool,
+    /// Whether this is all of it.
+    pub end: bool,
+    /// When its first byte came.
+    pub received: Instant,
+    /// When it must be complete.
+    pub deadline: Option<Instant>,
+}
+
+/// One connection, without its socket.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    config: Config,
+    peer: Settings,
+    /// The magic has come, or is not expected.
+    magic: bool,
+    /// The peer's SETTINGS have come.
+    established: bool,
+    opened_at: Instant,
+    /// The time of day at `opened_at`, in microseconds since 1970, if it is known.
+    opened_unix: Option<u64>,
+
+    streams: Table<Stream>,
+    /// The next stream that we open.
+    next_local: u64,
+    /// The highest stream that the peer has opened.
+    highest_remote: u64,
+    /// Our open streams that are answered; the peer limits these.
+    local_open: u32,
+    /// The peer's open streams that are answered; we limit these.
+    remote_open: u32,
+    bound: Bound,
+    names: Names,
+
+    send_window: SendWindow,
+    send_oneway: SendWindow,
+    receive_window: ReceiveWindow,
+    receive_oneway: ReceiveWindow,
+    /// What is kept of messages on the peer's streams, and on ours. Two, because a handler that holds room on the one
+    /// side may wait for an answer on the other.
+    rooms: [room::Room; 2],
+
+    out: Transmit,
+    /// All bytes that ever entered the out-buffer.
+    queued: u64,
+    /// All bytes that ever left it.
+    written: u64,
+    /// Streams with parts to send, in order of their turns.
+    turns: VecDeque<StreamId>,
+    /// Calls that wait for a free stream.
+    pending: open::Queue,
+    /// Oneway calls that wait for credit.
+    pending_oneway: open::Queue,
+    next_pending: u64,
+    /// When a small message was last sent.
+    last_small: Option<Instant>,
+
+    events: VecDeque<Event>,
+    keepalive: Keepalive,
+    /// How many more CANCEL frames for streams that are closed the peer may send.
+    late_cancels: u32,
+    /// No stream has a deadline before this.
+    next_deadline: Option<Instant>,
+    /// When the first byte of a frame came that is not whole yet.
+    frame_began: Option<Instant>,
+    drain: time::Drain,
+    peer_drains: bool,
+    error: Option<ConnectionError>,
+}
+
+impl Connection {
+    /// A new connection. Its SETTINGS (and magic) are ready to be transmitted.
+    pub fn new(role: Role, config: Config, now: Instant) -> Self {
+        let config = config.normalized();
+        let peer = Settings::default();
+        let mut connection = Self {
+            role,
+            magic: role == Role::Connector,
+            established: false,
+            opened_at: now,
+            opened_unix: None,
+            streams: Table::default(),
+            next_local: if role == Role::Connector { 1 } else { 2 },
+            highest_remote: 0,
+            local_open: 0,
+            remote_open: 0,
+            bound: Bound::default(),
+            names: Names::default(),
+            send_window: SendWindow::new(peer.connection_credit),
+            send_oneway: SendWindow::new(peer.oneway_credit),
+            receive_window: ReceiveWindow::new(config.connection_credit),
+            receive_oneway: ReceiveWindow::new(config.oneway_credit),
+            rooms: Default::default(),
+            out: Transmit::default(),
+            queued: 0,
+            written: 0,
+            turns: VecDeque::new(),
+            pending: open::Queue::default(),
+            pending_oneway: open::Queue::default(),
+            next_pending: 0,
+            last_small: None,
+            events: VecDeque::new(),
+            keepalive: Keepalive::new(config.keepalive_interval, config.keepalive_timeout, now),
+            late_cancels: control::LATE_CANCELS,
+            next_deadline: None,
+            frame_began: None,
+            drain: time::Drain::No,
+            peer_drains: false,
+            error: None,
+            peer,
+            config,
+        };
+        if role == Role::Connector {
+            connection.out.put(&MAGIC);
+        }
+        let (mark, header) = connection.out.begin(96);
+        connection.config.encode(header);
+        connection.finish_frame(mark, Kind::SETTINGS, 0, 0, Bytes::new());
+        connection.queued = connection.out.len() as u64;
+        connection
+    }
+
+    /// Tells the time of day at the moment of [`new`](Self::new), in microseconds since 1970. Without it deadlines
+    /// that are points in time can be neither sent nor read, and count as none.
+    pub fn set_unix_time(&mut self, micros: u64) {
+        self.opened_unix = Some(micros);
+    }
+
+    /// Which side this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether the peer's SETTINGS have come.
+    pub fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// What the peer takes; the protocol's least before its SETTINGS have come.
+    pub fn peer_settings(&self) -> &Settings {
+        &self.peer
+    }
+
+    /// The name that the peer has bound to this number.
+    pub fn method_name(&self, number: u32) -> Option<&str> {
+        self.names.get(number)
+    }
+
+    /// Why the connection has ended, if it has.
+    pub fn error(&self) -> Option<&ConnectionError> {
+        self.error.as_ref()
+    }
+
+    /// Whether a call could be opened now: the connection lives and the peer does not drain.
+    pub fn accepts_calls(&self) -> bool {
+        self.error.is_none() && !self.peer_drains
+    }
+
+    /// How many calls of ours are under way or wait for a stream.
+    #[inline]
+    pub fn calls(&self) -> usize {
+        self.local_open as usize + self.pending.len() + self.pending_oneway.len()
+    }
+
+    /// Whether streams have parts to send, once there is credit for them.
+    #[inline]
+    pub fn has_turns(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// How many bytes wait to be written.
+    #[inline]
+    pub fn unwritten(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Bytes came from the peer: takes every whole frame out of `input`, and leaves the rest there.
+    ///
+    /// # Errors
+    /// What ended the connection. The out-buffer then holds the frame that tells the peer; transmit it and close.
+    pub fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+        if let Some(error) = &self.error {
+            input.clear();
+            return Err(error.clone());
+        }
+        self.keepalive.heard(now);
+        let result = self.read_frames(now, input);
+        if let Err(error) = &result {
+            self.fail(error.clone());
+            input.clear();
+        }
+        result
+    }
+
+    fn read_frames(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+        if !self.magic {
+            let seen = input.len().min(MAGIC.len());
+            if input[..seen] != MAGIC[..seen] {
+                return Err(ConnectionError::ours(
+                    ErrorCode::BadMagic,
+                    format!("the peer does not speak this protocol: it began with {:02x?}", &input[..seen]),
+                ));
+            }
+            if seen < MAGIC.len() {
+                return Ok(());
+            }
+            let _ = input.split_to(MAGIC.len());
+            self.magic = true;
+        }
+        if !self.established && input.first().is_some_and(|kind| *kind != Kind::SETTINGS.0) {
+            return Err(ConnectionError::ours(
+                ErrorCode::BadMagic,
+                format!(
+                    "the peer does not speak this protocol: its first frame is {:#04x}, not SETTINGS",
+                    input[0]
+                ),
+            ));
+        }
+        // The first frame of the input may have begun in an earlier one.
+        let mut began = self.frame_began.take().unwrap_or(now);
+        while let Some(bytes) = input.first_chunk::<PREFIX>() {
+            let prefix = Prefix::parse(bytes);
+            // Limits come before memory: nothing is waited for that would be refused.
+            self.check_prefix(&prefix)?;
+            let head = PREFIX + usize::from(prefix.header);
+            if input.len() < head + prefix.body as usize {
+                break;
+            }
+            self.handle_frame(now, began, prefix, head, input)?;
+            began = now;
+        }
+        if !input.is_empty() {
+            self.frame_began = Some(began);
+        }
+        Ok(())
+    }
+
+    /// How many more bytes the frame at the start of `input` needs to be whole, as far as its prefix tells; never
+    /// more than one frame may have.
+    pub fn missing(&self, input: &[u8]) -> usize {
+        match input.first_chunk::<PREFIX>() {
+            Some(bytes) => {
+                let prefix = Prefix::parse(bytes);
+                let whole = PREFIX + usize::from(prefix.header) + (prefix.body as usize).min(MAX_FRAME_BODY);
+                whole.saturating_sub(input.len())
+            }
+            None => PREFIX - input.len(),
+        }
+    }
+
+    /// The next thing that happened.
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Moves what may be written now into `out`, which must be empty; whether there is anything. Tell what was really
+    /// written with [`written`](Self::written).
+    #[inline]
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        if !self.turns.is_empty() {
+            self.take_turns(now);
+        }
+        if self.out.is_empty() {
+            return false;
+        }
+        std::mem::swap(&mut self.out, out);
+        true
+    }
+
+    /// Notes that bytes reached the socket.
+    #[inline]
+    pub fn written(&mut self, bytes: usize) {
+        self.written += bytes as u64;
+    }
+
+    fn is_local(&self, id: StreamId) -> bool {
+        (id.0 & 1 == 1) == (self.role == Role::Connector)
+    }
+
+    /// Whether this stream has been opened at some time.
+    fn was_opened(&self, id: StreamId) -> bool {
+        if self.is_local(id) { id.0 < self.next_local } else { id.0 <= self.highest_remote }
+    }
+}

@@ -1,0 +1,123 @@
+//! The fields of a header: key, length, value, one after the other (§4).
+//!
+//! A key is one byte. A length is one byte below 255; 255 is followed by the length in two bytes. Numbers are
+//! little-endian without leading zeroes, zero is empty. Whoever does not know a key passes over it.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use rpc_core::wire::field::{Reader, put_bytes, put_number};
+//!
+//! let mut out = BytesMut::new();
+//! put_number(&mut out, 1, 300);
+//! put_bytes(&mut out, 2, b"abc");
+//! assert_eq!(&out[..], [1, 2, 0x2C, 0x01, 2, 3, b'a', b'b', b'c']);
+//!
+//! let fields: Vec<_> = Reader::new(&out).collect::<Result<_, _>>()?;
+//! assert_eq!(fields[0].number(), Some(300));
+//! assert_eq!(fields[1].value, b"abc");
+//! # Ok::<(), rpc_core::wire::field::Truncated>(())
+//! ```
+
+use bytes::{BufMut, BytesMut};
+
+/// A length of this or more is written in three bytes.
+const LONG: usize = 255;
+
+/// Appends a number.
+#[inline]
+pub fn put_number(out: &mut BytesMut, key: u8, number: u64) {
+    let len = (8 - number.leading_zeros() / 8) as usize;
+    // One append of a fixed size and a cut is cheaper than an append of each byte.
+    let mut field = [0; 10];
+    field[0] = key;
+    field[1] = len as u8;
+    field[2..].copy_from_slice(&number.to_le_bytes());
+    out.put_slice(&field[..2 + len]);
+}
+
+/// Appends bytes; the caller has seen to it that they are at most 65,535.
+pub fn put_bytes(out: &mut BytesMut, key: u8, value: &[u8]) {
+    put_length(out, key, value.len());
+    out.put_slice(value);
+}
+
+/// Appends the key and the length of a value that the caller appends next.
+pub fn put_length(out: &mut BytesMut, key: u8, len: usize) {
+    out.put_u8(key);
+    if len < LONG {
+        out.put_u8(len as u8);
+    } else {
+        out.put_u8(LONG as u8);
+        out.put_u16_le(len as u16);
+    }
+}
+
+/// A field, as read.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<'a> {
+    /// The key.
+    pub key: u8,
+    /// The value.
+    pub value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// The value as a number; `None` if it is longer than eight bytes.
+    #[inline]
+    pub fn number(&self) -> Option<u64> {
+        let mut bytes = [0; 8];
+        bytes.get_mut(..self.value.len())?.copy_from_slice(self.value);
+        Some(u64::from_le_bytes(bytes))
+    }
+}
+
+/// A header that ends in the middle of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncated;
+
+impl std::fmt::Display for Truncated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the header ends in the middle of a field")
+    }
+}
+
+impl std::error::Error for Truncated {}
+
+/// Reads the fields of a header.
+#[derive(Clone, Debug)]
+pub struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// A reader of this header.
+    pub fn new(header: &'a [u8]) -> Self {
+        Self(header)
+    }
+}
+
+impl<'a> Iterator for Reader<'a> {
+    type Item = Result<Field<'a>, Truncated>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, len, rest) = match *self.0 {
+            [] => return None,
+            [key, len, ref rest @ ..] if len < LONG as u8 => (key, usize::from(len), rest),
+            [key, _, l0, l1, ref rest @ ..] => (key, usize::from(u16::from_le_bytes([l0, l1])), rest),
+            _ => return self.truncated(),
+        };
+        match rest.split_at_checked(len) {
+            Some((value, rest)) => {
+                self.0 = rest;
+                Some(Ok(Field { key, value }))
+            }
+            None => self.truncated(),
+        }
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn truncated(&mut self) -> Option<Result<Field<'a>, Truncated>> {
+        self.0 = &[];
+        Some(Err(Truncated))
+    }
+}

@@ -1,0 +1,152 @@
+//! One call's state on its connection (§9).
+//!
+//! ```text
+//!        opener                                                     acceptor
+//!
+//!   (waiting) no free stream: nothing is on the wire
+//!       |
+//!       v  REQUEST                                                 REQUEST
+//!   +--------+   DATA… (parts of a large message, items)   +-----------+
+//!   |  open  | ------------------------------------------> | receiving |
+//!   +--------+                                             +-----------+
+//!    |  |  |                                                  | message whole: Event::Request
+//!    |  |  |                                                  v
+//!    |  |  |            RESPONSE, DATA…                    +---------+   CANCEL or deadline  +-----------+
+//!    |  |  | <-------------------------------------------- | running | --------------------> | cancelled |
+//!    |  |  |                                               +---------+                       +-----------+
+//!    |  |  |   the end of the response (§9.2)                 | respond                          | the handler
+//!    |  |  +--> closed                                        v                                  v is gone
+//!    |  +--- CANCEL by either side: closed                 closed                             closed
+//!    +------ oneway: closed once all of it is in the out-buffer
+//! ```
+//!
+//! The end of the response ends the whole stream, whatever is still to come of the request. A cancelled stream counts
+//! as open until its handler is gone: that, and no limit on cancels, is what makes a flood of opens and cancels dear.
+//! When the connection ends, the streams of running handlers are cancelled and stay until they are closed.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use super::credit::{ReceiveWindow, SendWindow};
+use super::head::{IncomingHead, ResponseHead};
+
+/// The number of a stream: odd if the connecting side opened it, even otherwise; it rises and is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u64);
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A number of the driver's own that comes back in each event of a stream: its place in the driver's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u32);
+
+impl Token {
+    /// A stream that the driver keeps nothing for.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
+/// What is kept for an open stream. One that carries a small call has none of the boxes.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) token: Token,
+    pub(crate) deadline: Option<Instant>,
+    /// The place in all that we sent at which the request message ends; `u64::MAX` while parts of it are to come.
+    /// Tells, when the connection dies, whether the peer can have the request.
+    pub(crate) ends_at: u64,
+    pub(crate) send: SendWindow,
+    pub(crate) receive: ReceiveWindow,
+    /// Bytes that count against `max_buffered` until the stream is closed: the request, what of the items was lent,
+    /// and what waits to be sent.
+    pub(crate) buffered: usize,
+    pub(crate) state: State,
+    /// What a oneway request holds of the credit for such requests; `None` if it is answered.
+    pub(crate) oneway: Option<u32>,
+    /// Whether the peer's half has ended.
+    pub(crate) peer_ended: bool,
+    /// Whether our half has ended, or will with what is in the outbox: nothing may be added. On a stream of the peer's
+    /// it says as well that the handler is done.
+    pub(crate) ended: bool,
+    /// Whether the RESPONSE has come, or has gone out: items may follow it.
+    pub(crate) answered: bool,
+    /// Whether a producer of items waits for [`Event::Sendable`](super::Event::Sendable).
+    pub(crate) blocked: bool,
+    /// Messages that wait for credit, or for their turn.
+    pub(crate) outbox: Option<Box<Outbox>>,
+    /// The message that is coming in parts.
+    pub(crate) inbox: Option<Box<Inbox>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// We opened it.
+    Open,
+    /// The peer opened it; its request is not whole yet.
+    Receiving,
+    /// The peer opened it; its request was handed over.
+    Running,
+    /// The peer opened it and gave it up, or is gone; its handler is still there.
+    Cancelled,
+}
+
+/// Messages of one stream that are not in the out-buffer yet.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) messages: VecDeque<Outgoing>,
+    /// What comes after the messages: an END frame, with the end of the response if we answer.
+    pub(crate) finish: Option<Finish>,
+    /// Whether the stream stands in the queue of those that may send.
+    pub(crate) queued: bool,
+}
+
+/// An END frame that waits for the messages before it.
+#[derive(Debug)]
+pub(crate) struct Finish(pub(crate) Option<Box<ResponseHead>>);
+
+/// A message that is being cut into parts.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) body: Bytes,
+    /// Whether the first frame, the one that says how long the message is, has been sent.
+    pub(crate) begun: bool,
+    /// Whether this side's half ends with it.
+    pub(crate) end: bool,
+}
+
+/// A message of which parts are here.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) total: u32,
+    pub(crate) bytes: BytesMut,
+    /// Whether this message ends the peer's half.
+    pub(crate) end: bool,
+    pub(crate) of: InboxOf,
+    /// What it counts against `max_buffered`.
+    pub(crate) held: usize,
+    pub(crate) place: Place,
+}
+
+/// How far a message is on its way to room of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An item behind others that its reader has not taken.
+    Behind,
+    /// In the queue.
+    Queued,
+    /// The room is reserved, and the peer has been granted all of the message.
+    Reserved,
+}
+
+/// What the message that comes in parts belongs to.
+#[derive(Debug)]
+pub(crate) enum InboxOf {
+    Request(Box<IncomingHead>, Instant),
+    Response(Box<ResponseHead>),
+    Item,
+}

@@ -1,0 +1,10 @@
+use rpc_core::{RpcError, Status};
+
+#[derive(RpcError)]
+pub enum BankError {
+    NoSuchAccount { id: u64 },
+    #[rpc(status)]
+    Other(Status),
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use rpc_core::service;
+
+#[service]
+pub trait Greeter {
+    async fn hello(&self, name: String) -> Result<String, std::io::Error>;
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use rpc_core::message;
+
+#[message]
+struct User {
+    user_name: String,
+    #[message(name = "userName")]
+    alias: String,
+}
+
+fn main() {}

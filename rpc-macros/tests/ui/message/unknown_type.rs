@@ -1,0 +1,8 @@
+use rpc_core::message;
+
+#[message]
+struct Page {
+    number: usize,
+}
+
+fn main() {}

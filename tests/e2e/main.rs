@@ -1,0 +1,13 @@
+//! The end-to-end tests: every promise of the framework over real sockets, between two runtimes.
+//!
+//! In reading order: `support` (the tests' vocabulary: a service that can be steered, a bench that finds leaks, a proxy
+//! that makes trouble, a peer that speaks bytes), then a module for each topic.
+
+mod support;
+
+mod calls;
+mod codecs;
+mod context;
+mod drain;
+mod errors;
+mod transports;
