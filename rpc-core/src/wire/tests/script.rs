@@ -7,7 +7,8 @@ use bytes::{Bytes, BytesMut};
 use crate::wire::field::{put_bytes, put_number};
 use crate::wire::frame::MAGIC;
 use crate::wire::{
-    Config, Connection, ConnectionError, ErrorCode, Event, Kind, Prefix, ResponseHead, Role, StreamId, Transmit,
+    Config, Connection, ConnectionError, ErrorCode, Event, Kind, Prefix, ResponseHead, Role, StreamId,
+    Transmit,
 };
 
 /// A frame, as it stands on the wire.
