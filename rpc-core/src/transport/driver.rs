@@ -4,6 +4,7 @@
 //! One task and not two, because whatever comes in makes something go out: a batch of requests is read with one system
 //! call, their handlers run, and their answers leave with one more.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -63,7 +64,7 @@ pub(crate) struct Driver<D> {
     written: usize,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
-    inbound: Vec<Event>,
+    inbound: VecDeque<Event>,
     answers: Vec<Answer>,
     wakers: Vec<Waker>,
     phase: Phase,
@@ -97,7 +98,7 @@ impl<D: Dispatch> Driver<D> {
             written: 0,
             timer: Box::pin(sleep_until(now())),
             armed: None,
-            inbound: Vec::new(),
+            inbound: VecDeque::new(),
             answers: Vec::new(),
             wakers: Vec::new(),
             phase: Phase::Open,
@@ -250,7 +251,11 @@ impl<D: Dispatch> Driver<D> {
                 }
             }
             state.settle(Some(at));
-            self.inbound.append(&mut state.inbound);
+            if self.inbound.is_empty() {
+                std::mem::swap(&mut self.inbound, &mut state.inbound);
+            } else {
+                self.inbound.append(&mut state.inbound);
+            }
             state.take_wakers(&mut self.wakers);
             self.read_size = self.read_size.max(state.wire.missing(&self.input).min(MOST_READ));
         }

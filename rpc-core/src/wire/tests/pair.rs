@@ -264,7 +264,7 @@ impl Pair {
         open: Open,
     ) -> Opened {
         let now = self.now;
-        self.sides[side].wire.open(now, head, body.into(), open).expect("a call that can be opened")
+        self.sides[side].wire.open(now, &head, &body.into(), open).expect("a call that can be opened")
     }
 
     /// Opens a call that gets its stream at once.
@@ -311,7 +311,7 @@ impl Pair {
     /// The next event, which must be a response.
     pub(crate) fn response(&mut self, side: usize) -> (Token, Box<ResponseHead>, Bytes) {
         match self.event(side) {
-            Some(Event::Response { token, head, body, .. }) => (token, head, body),
+            Some(Event::Response { token, head, body, .. }) => (token, Box::new(head), body),
             other => panic!("not a response: {other:?}"),
         }
     }
