@@ -44,6 +44,8 @@ mod builder;
 mod check;
 mod doc;
 mod error;
+mod externs;
+mod json;
 mod message;
 mod output;
 mod package;

@@ -45,7 +45,7 @@ pub(crate) fn package(package: &Package) -> String {
 }
 
 /// The file that includes all others, each in the module of its package.
-pub(crate) fn root(tree: &Tree) -> String {
+pub(crate) fn root(tree: &Tree, with_json: &dyn Fn(&[String]) -> bool) -> String {
     let mut out = format!("{MARK}.\n// Do not edit: change the .proto files and generate again.\n\n");
     let mut open: Vec<&str> = Vec::new();
     for (path, package) in tree {
@@ -66,8 +66,11 @@ pub(crate) fn root(tree: &Tree) -> String {
             writeln!(out, "{indent}pub mod {part} {{").expect("a string takes all");
             open.push(part);
         }
-        writeln!(out, "{}include!(\"{}\");", "    ".repeat(path.len()), file_name(path))
-            .expect("a string takes all");
+        let indent = "    ".repeat(path.len());
+        writeln!(out, "{indent}include!(\"{}\");", file_name(path)).expect("a string takes all");
+        if with_json(path) {
+            writeln!(out, "{indent}include!(\"{}\");", json_file_name(path)).expect("a string takes all");
+        }
     }
     close(&mut out, &mut open, 0);
     out
@@ -88,6 +91,12 @@ pub(crate) fn file_name(path: &[String]) -> String {
     }
     let parts: Vec<&str> = path.iter().map(|part| part.trim_start_matches("r#")).collect();
     format!("{}.rs", parts.join("."))
+}
+
+/// `shop.v1-json.rs`, beside [`file_name`]: a name that no package can have.
+pub(crate) fn json_file_name(path: &[String]) -> String {
+    let name = file_name(path);
+    format!("{}-json.rs", name.trim_end_matches(".rs"))
 }
 
 fn item(item: Item) -> String {

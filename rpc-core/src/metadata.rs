@@ -22,8 +22,11 @@ use bytes::Bytes;
 /// may travel is a limit of the connection: by default 16 KiB of header in all, and 128 entries.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
-    // A list and not a map: there are few entries, an empty list allocates nothing, and order is kept.
-    entries: Vec<(Box<str>, Bytes)>,
+    // A list and not a map: there are few entries, and order is kept. In a box, because a call moves and drops half a
+    // dozen of these, nearly always empty: one word that is null costs less than three (200 instructions less a call).
+    // `None` if there are no entries, so that equal ones are equal.
+    #[expect(clippy::box_collection, reason = "that is the point: see above")]
+    entries: Option<Box<Vec<(Box<str>, Bytes)>>>,
 }
 
 /// The longest name, in bytes: a name's length is one byte on the wire, and the upper half of it is kept free.
@@ -48,7 +51,15 @@ impl std::error::Error for InvalidName {}
 impl Metadata {
     /// No entries. Does not allocate.
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: None }
+    }
+
+    fn entries(&self) -> &[(Box<str>, Bytes)] {
+        self.entries.as_ref().map_or(&[], |entries| entries)
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<(Box<str>, Bytes)> {
+        self.entries.get_or_insert_default()
     }
 
     /// The first value of this name, if there is one and it is UTF-8.
@@ -63,7 +74,7 @@ impl Metadata {
 
     /// Every value of this name, in order.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.entries.iter().filter(move |(key, _)| &**key == name).map(|(_, value)| &value[..])
+        self.entries().iter().filter(move |(key, _)| &**key == name).map(|(_, value)| &value[..])
     }
 
     /// Sets the only value of this name, in place of all that it had.
@@ -73,7 +84,7 @@ impl Metadata {
     pub fn insert(&mut self, name: &str, value: impl Into<Bytes>) -> Result<(), InvalidName> {
         check(name)?;
         self.remove(name);
-        self.entries.push((name.into(), value.into()));
+        self.entries_mut().push((name.into(), value.into()));
         Ok(())
     }
 
@@ -83,35 +94,42 @@ impl Metadata {
     /// [`InvalidName`] if the name cannot travel; nothing is changed then.
     pub fn append(&mut self, name: &str, value: impl Into<Bytes>) -> Result<(), InvalidName> {
         check(name)?;
-        self.entries.push((name.into(), value.into()));
+        self.entries_mut().push((name.into(), value.into()));
         Ok(())
     }
 
     /// Takes every value of this name out; whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        let before = self.entries.len();
-        self.entries.retain(|(key, _)| &**key != name);
-        self.entries.len() != before
+        let before = self.len();
+        if let Some(entries) = &mut self.entries {
+            entries.retain(|(key, _)| &**key != name);
+        }
+        if self.entries().is_empty() {
+            self.entries = None;
+        }
+        self.len() != before
     }
 
     /// Adds every entry of `other` behind the own ones.
     pub fn extend(&mut self, other: Self) {
-        self.entries.extend(other.entries);
+        if let Some(entries) = other.entries {
+            self.entries_mut().extend(*entries);
+        }
     }
 
     /// Every entry, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
-        self.entries.iter().map(|(name, value)| (&**name, &value[..]))
+        self.entries().iter().map(|(name, value)| (&**name, &value[..]))
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries().len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_none()
     }
 }
 
@@ -128,7 +146,7 @@ fn check(name: &str) -> Result<(), InvalidName> {
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.entries.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .entries(self.entries().iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
             .finish()
     }
 }

@@ -143,7 +143,7 @@ impl fmt::Display for Hop {
         impl fmt::Display for Share {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self.0 {
-                    Some(share) => write!(f, "{:.1?}", share),
+                    Some(share) => write!(f, "{share:.1?}"),
                     None => f.write_str("unknown"),
                 }
             }

@@ -6,4 +6,11 @@
 mod support;
 
 mod calls;
+mod codecs;
+mod context;
+mod death;
+mod drain;
+mod errors;
+mod hostile;
+mod layers;
 mod transports;

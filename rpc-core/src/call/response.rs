@@ -42,6 +42,11 @@ impl Response {
         self.body
     }
 
+    /// Body, metadata, timings.
+    pub(crate) fn into_parts(self) -> (Bytes, Metadata, Timings) {
+        (self.body, self.metadata, self.timings)
+    }
+
     /// The metadata that travels with the reply.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

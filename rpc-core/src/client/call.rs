@@ -8,15 +8,16 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use tokio::task::JoinHandle;
 
 use crate::call::method::codec_names;
 use crate::call::request::Deadline;
 use crate::call::wait::{Alarm, covered};
-use crate::call::{BoxFuture, CodecFns, CodecInfo, Method, Request, Response, Timings};
+use crate::call::{CodecFns, CodecInfo, Method, Request, Response, Timings};
 use crate::client::channel::Channel;
+use crate::client::stack::StackCall;
 use crate::codec::Codec;
+use crate::codec::body::body;
 use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
@@ -58,7 +59,7 @@ struct Inner<M: Method> {
 }
 
 enum Stage<M: Method> {
-    New(Box<New<M>>),
+    New(New<M>),
     Running(Running<M>),
     Done,
 }
@@ -66,7 +67,7 @@ enum Stage<M: Method> {
 /// A call that has not begun: its message and its options.
 struct New<M: Method> {
     message: M::Request,
-    codec: Option<CodecFns<M>>,
+    codec: Option<&'static CodecFns<M>>,
     timeout: Option<Duration>,
     metadata: Metadata,
     wait_for_ready: bool,
@@ -77,8 +78,8 @@ struct New<M: Method> {
 
 /// A call that is under way.
 struct Running<M: Method> {
-    future: BoxFuture<Result<Response, Status>>,
-    codec: CodecFns<M>,
+    future: StackCall,
+    codec: &'static CodecFns<M>,
     deadline: Option<Deadline>,
     started: Instant,
     alarm: Alarm,
@@ -98,8 +99,7 @@ impl<M: Method> Call<M> {
             hash_key: None,
             error: None,
         };
-        let inner =
-            Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(Box::new(new)) };
+        let inner = Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
         Self { inner }
     }
 
@@ -129,7 +129,7 @@ impl<M: Method> Call<M> {
 
     /// Speaks this codec, which the service must have.
     pub fn codec<C: Codec<M::Request> + Codec<M::Reply>>(self) -> Self {
-        self.with(|new| new.codec = Some(CodecFns::of::<C>()))
+        self.with(|new| new.codec = Some(const { &CodecFns::of::<C>() }))
     }
 
     /// Waits, up to the deadline, while the server cannot be reached, in place of failing at once.
@@ -191,7 +191,7 @@ impl<M: Method> Inner<M> {
         let codec = running.codec;
         // The call may hold a permit of a layer: it goes as soon as the call is complete, not when its owner goes.
         self.stage = Stage::Done;
-        Poll::Ready(result.and_then(|response| decode(&codec, response)))
+        Poll::Ready(result.and_then(|response| decode(codec, response)))
     }
 
     /// Encodes the message and hands the request to the channel's layers.
@@ -200,7 +200,7 @@ impl<M: Method> Inner<M> {
         let Stage::New(new) = std::mem::replace(&mut self.stage, Stage::Done) else {
             return Err(Status::internal("a call began twice"));
         };
-        let New { message, codec, timeout, metadata, wait_for_ready, hash_key, error } = *new;
+        let New { message, codec, timeout, metadata, wait_for_ready, hash_key, error } = new;
         if let Some(error) = error {
             return Err(error);
         }
@@ -222,8 +222,8 @@ impl<M: Method> Inner<M> {
             return Err(status);
         }
 
-        let mut body = BytesMut::with_capacity((codec.request_size)(&message));
-        (codec.encode_request)(&message, &mut body).map_err(|error| {
+        let size = (codec.request_size)(&message);
+        let body = body(size, |out| (codec.encode_request)(&message, out)).map_err(|error| {
             let name = codec.info.name;
             Status::invalid_argument(format!(
                 "the request of {} cannot be expressed in {name}: {error}",
@@ -232,8 +232,8 @@ impl<M: Method> Inner<M> {
         })?;
         drop(message);
 
-        let mut request = Request::new(method, codec.info.id, body.freeze());
-        request.metadata = metadata;
+        let mut request = Request::new(method, codec.info.id, body);
+        request.metadata = Some(metadata);
         request.deadline = deadline;
         request.trace = self.context.trace();
         // A hop that is being tried again from above must not be tried again from here as well.
@@ -242,7 +242,7 @@ impl<M: Method> Inner<M> {
         request.hash_key = hash_key;
         request.context = self.context.clone();
         Ok(Running {
-            future: channel.stack.call(request),
+            future: channel.calls.call(request),
             codec,
             deadline,
             started,
@@ -255,7 +255,7 @@ impl<M: Method> Inner<M> {
 impl<M: Method> Running<M> {
     #[inline]
     fn poll(&mut self, context: &Context, cx: &mut TaskContext<'_>) -> Poll<Result<Response, Status>> {
-        let (polled, is_covered) = covered(|| self.future.as_mut().poll(cx));
+        let (polled, is_covered) = covered(|| Pin::new(&mut self.future).poll(cx));
         if polled.is_ready() {
             return polled;
         }
@@ -274,7 +274,7 @@ impl<M: Method> Running<M> {
 
     /// Drops whatever is under way.
     fn abandon(&mut self) {
-        self.future = Box::pin(std::future::pending());
+        self.future = StackCall::Ended;
     }
 
     #[cold]
@@ -294,12 +294,12 @@ impl<M: Method> Running<M> {
 
 /// The functions of the codec that the channel chose.
 #[inline]
-fn choose<M: Method>(wanted: Option<CodecInfo>) -> Result<CodecFns<M>, Status> {
+fn choose<M: Method>(wanted: Option<CodecInfo>) -> Result<&'static CodecFns<M>, Status> {
     let chosen = match wanted {
         None => M::CODECS.first(),
         Some(wanted) => M::CODECS.iter().find(|codec| codec.info.id == wanted.id),
     };
-    chosen.copied().ok_or_else(|| {
+    chosen.ok_or_else(|| {
         Status::unimplemented(format!(
             "the channel speaks {}, which {} does not; it speaks {}",
             wanted.map_or("nothing", |wanted| wanted.name),
@@ -340,9 +340,8 @@ fn decode<M: Method>(codec: &CodecFns<M>, response: Response) -> Result<Reply<M:
     if M::descriptor().oneway {
         return handed(response);
     }
-    let Response { metadata, timings, .. } = &response;
-    let (metadata, timings) = (metadata.clone(), *timings);
-    let reply = (codec.decode_reply)(response.into_body()).map_err(|error| {
+    let (body, metadata, timings) = response.into_parts();
+    let reply = (codec.decode_reply)(body).map_err(|error| {
         Status::internal(format!(
             "the reply of {} is not in {}: {error}",
             M::descriptor().path,
@@ -379,7 +378,7 @@ impl<M: Method> Future for ReplyCall<M> {
     }
 }
 
-// Nothing in a call is pinned: what is under way is in a box.
+// Nothing in a call is pinned: what has to be is in a box.
 impl<M: Method> Unpin for Call<M> {}
 impl<M: Method> Unpin for ReplyCall<M> {}
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
-use crate::call::service::{CastLayer, DynService};
+use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
 use crate::client::endpoint::{Backoff, Endpoint};
-use crate::client::stack::{Stack, stack};
+use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Target};
 use crate::codec::Codec;
 use crate::message::Empty;
@@ -32,7 +32,7 @@ pub struct Channel {
 }
 
 pub(crate) struct Inner {
-    pub(crate) stack: Arc<dyn DynService>,
+    pub(crate) calls: Calls,
     endpoint: Endpoint,
     /// The codec that calls use; `None` for each service's first.
     pub(crate) codec: Option<CodecInfo>,
@@ -97,7 +97,7 @@ impl Channel {
     ///
     /// The request's deadline is not kept by this call but by the places below in which it waits.
     pub fn send(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-        self.inner.stack.call(request)
+        Box::pin(self.inner.calls.call(request))
     }
 }
 
@@ -113,6 +113,7 @@ pub struct Builder<L = Identity> {
     target: Result<Target, InvalidTarget>,
     connector: Arc<dyn Connector>,
     layers: L,
+    layered: bool,
     settings: Settings,
 }
 
@@ -133,6 +134,7 @@ impl Builder {
             target,
             connector: Arc::new(DefaultConnector),
             layers: Identity::new(),
+            layered: false,
             settings: Settings {
                 config: wire::Config::default(),
                 connect_timeout: Duration::from_secs(5),
@@ -162,8 +164,9 @@ impl<L> Builder<L> {
     /// Puts a layer over the endpoint, inside of those that were added before. Any tower layer whose service takes a
     /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
-        let Self { target, connector, layers, settings } = self;
-        Builder { target, connector, layers: Stack::new(CastLayer(layer), layers), settings }
+        let Self { target, connector, layers, settings, .. } = self;
+        let layers = Stack::new(CastLayer(layer), layers);
+        Builder { target, connector, layers, layered: true, settings }
     }
 
     /// Gives each call this much time, unless the method or the caller says otherwise. Default 10 s.
@@ -246,11 +249,15 @@ where
     }
 
     fn assemble(self, target: Target) -> Channel {
-        let Self { connector, layers, settings, .. } = self;
+        let Self { connector, layers, layered, settings, .. } = self;
         let endpoint = Endpoint::new(target.0, connector, &settings);
-        let stack = stack(&layers, endpoint.clone());
+        let calls = if layered {
+            Calls::Layered(stack(&layers, endpoint.clone()))
+        } else {
+            Calls::Bare(endpoint.clone())
+        };
         let Settings { codec, timeout, wait_for_ready, .. } = settings;
-        Channel { inner: Arc::new(Inner { stack, endpoint, codec, timeout, wait_for_ready }) }
+        Channel { inner: Arc::new(Inner { calls, endpoint, codec, timeout, wait_for_ready }) }
     }
 }
 

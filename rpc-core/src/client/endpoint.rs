@@ -123,6 +123,9 @@ impl Endpoint {
         loop {
             let changed = self.0.changed.notified();
             let rest = match self.0.step() {
+                // A call that is in no hurry goes only where a server has shown itself: a proxy before a server that
+                // is away accepts, and closes, and nobody can tell who has read the call.
+                Step::Ready(link) if wait && link.established().await.is_err() => continue,
                 Step::Ready(link) => return Ok(link),
                 Step::Wait => None,
                 Step::Rest(until, status) if wait => {

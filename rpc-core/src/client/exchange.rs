@@ -46,7 +46,7 @@ impl EndpointCall {
 
     /// Puts the call on a connection.
     #[inline]
-    fn start(&mut self, link: &Arc<Link>) -> State {
+    fn start(&mut self, link: Arc<Link>) -> State {
         let request = &self.request;
         let method = request.method();
         let deadline = request.deadline();
@@ -58,7 +58,7 @@ impl EndpointCall {
             attempt: request.attempt,
             is_retry: request.is_retry,
             trace: request.trace.map(|trace| trace.to_bytes()),
-            metadata: request.metadata.clone(),
+            metadata: request.metadata().clone(),
         };
         let outbound = Outbound {
             head,
@@ -116,7 +116,7 @@ impl EndpointCall {
     #[inline]
     fn end(&mut self, exchange: &Exchange, outcome: Outcome) -> Result<Result<Response, Status>, State> {
         let status = match outcome {
-            Outcome::Answer { head, body, at } => match *head {
+            Outcome::Answer { head, body, at } => match head {
                 ResponseHead { status: None, queue, handler, metadata } => {
                     let elapsed = at.saturating_duration_since(exchange.started());
                     let network = elapsed.saturating_sub(queue + handler);
@@ -179,11 +179,11 @@ impl Future for EndpointCall {
         loop {
             let next = match &mut this.state {
                 State::New => match this.endpoint.link() {
-                    Some(link) => this.start(&link),
-                    None => this.connect(),
+                    Some(link) if !this.request.wait_for_ready || link.is_established() => this.start(link),
+                    _ => this.connect(),
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
-                    Poll::Ready(Ok(link)) => this.start(&link),
+                    Poll::Ready(Ok(link)) => this.start(link),
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
                         will_wake_at_deadline();

@@ -7,18 +7,41 @@
 //! anywhere below counts. Each layer stands within a [`Cast`](crate::call::service::Cast): its errors become statuses,
 //! and it is waited for inside of the returned future.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
 use crate::call::service::{CastLayer, DynService, erase};
-use crate::call::{Request, Response};
+use crate::call::{BoxFuture, Request, Response};
 use crate::client::endpoint::Endpoint;
+use crate::client::exchange::EndpointCall;
 use crate::status::Status;
 
 /// The type of a channel's layers: what `.layer(…)` adds to.
 pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
+
+/// What a channel's calls go through.
+pub(crate) enum Calls {
+    /// No layers of the user's: the type is known, and its future needs no box.
+    Bare(Endpoint),
+    Layered(Arc<dyn DynService>),
+}
+
+/// A call on its way through the stack.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the common one is the large one, and is to need no allocation"
+)]
+pub(crate) enum StackCall {
+    Bare(EndpointCall),
+    Layered(BoxFuture<Result<Response, Status>>),
+    /// Given up.
+    Ended,
+}
 
 /// Puts the layers over the endpoint, and erases the result once.
 pub(crate) fn stack<L>(layers: &L, endpoint: Endpoint) -> Arc<dyn DynService>
@@ -28,4 +51,27 @@ where
     <L::Service as Service<Request>>::Future: Send + 'static,
 {
     erase(layers.layer(endpoint))
+}
+
+impl Calls {
+    #[inline]
+    pub(crate) fn call(&self, request: Request) -> StackCall {
+        match self {
+            Self::Bare(endpoint) => StackCall::Bare(EndpointCall::new(endpoint.clone(), request)),
+            Self::Layered(service) => StackCall::Layered(service.call(request)),
+        }
+    }
+}
+
+impl Future for StackCall {
+    type Output = Result<Response, Status>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Bare(call) => Pin::new(call).poll(cx),
+            Self::Layered(call) => call.as_mut().poll(cx),
+            Self::Ended => Poll::Pending,
+        }
+    }
 }

@@ -13,6 +13,8 @@
 //! # Ok::<(), rpc_core::codec::CodecError>(())
 //! ```
 
+pub(crate) mod body;
+
 use std::fmt;
 
 use bytes::BufMut;

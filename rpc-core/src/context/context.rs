@@ -120,22 +120,16 @@ impl Context {
         })
     }
 
-    /// The metadata that came with the request, as the server's layers left it; empty outside of a handler.
-    pub fn metadata(&self) -> &Metadata {
-        static EMPTY: Metadata = Metadata::new();
-        let nearest = self.0.as_ref().and_then(|node| {
-            node.chain().find_map(|node| match &node.kind {
-                Kind::Metadata(metadata) => Some(metadata),
-                Kind::Call(call) => Some(&call.metadata),
-                _ => None,
-            })
-        });
-        nearest.unwrap_or(&EMPTY)
-    }
-
-    /// A child in which this is what came with the request.
+    /// A child in which the request came with this metadata: what a layer of the server made of it.
     pub(crate) fn with_metadata(&self, metadata: Metadata) -> Self {
         self.child(None, Kind::Metadata(metadata))
+    }
+
+    /// The metadata that came with the request; empty outside of a handler.
+    pub fn metadata(&self) -> &Metadata {
+        static EMPTY: Metadata = Metadata::new();
+        let node = self.0.as_ref();
+        node.and_then(|node| node.chain().find_map(|node| node.metadata())).unwrap_or(&EMPTY)
     }
 
     /// Who called; `None` outside of a handler.

@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 
 /// One link: what it adds to its parent.
 pub(crate) struct Node {
-    parent: Option<Arc<Node>>,
+    parent: Option<Arc<Self>>,
     /// The own deadline or the parent's, whichever is nearer.
     deadline: Option<Instant>,
     /// Whether this node or one above it can be cancelled: a call made below none of those need not look.
@@ -26,14 +26,13 @@ pub(crate) struct Node {
 }
 
 /// What a node adds.
-#[expect(clippy::large_enum_variant, reason = "most nodes are calls, and a call is to cost one allocation")]
 pub(crate) enum Kind {
     /// Only a nearer deadline.
     Limit,
     Cancel(Cancellation),
     Value(Arc<dyn Any + Send + Sync>),
     Trace(TraceContext),
-    /// In place of what came with the call.
+    /// What a layer made of the metadata of the call above.
     Metadata(Metadata),
     Call(Call),
 }
@@ -66,6 +65,15 @@ impl Node {
             Kind::Cancel(cancellation) => Some(cancellation),
             Kind::Call(call) => Some(&call.cancellation),
             Kind::Limit | Kind::Value(_) | Kind::Trace(_) | Kind::Metadata(_) => None,
+        }
+    }
+
+    /// The metadata of the call, if this very node has it.
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        match &self.kind {
+            Kind::Call(call) => Some(&call.metadata),
+            Kind::Metadata(metadata) => Some(metadata),
+            _ => None,
         }
     }
 

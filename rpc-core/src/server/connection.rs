@@ -88,33 +88,28 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         });
         let request = request(&route, &head, body, context.clone(), received, deadline);
-        let call =
-            exchange::Call { route: route.clone(), context, stream, received, started, deadline, oneway };
+        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.
             answers.push(call.too_late(started));
             return;
         }
-        let over =
-            self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > route.in_place);
-        if over || route.in_place.is_zero() || route.is_slow() {
+        let in_place = call.route.in_place;
+        let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > in_place);
+        if over || in_place.is_zero() || call.route.is_slow() {
             Task::start(link, call, Start::Request(request));
             return;
         }
-        let ended = match exchange::begin(call, &*route.service, request) {
-            Polled::Ready(answer, ended) => {
-                answers.push(answer);
-                ended
-            }
-            Polled::Pending(call, future) => {
-                Task::start(link, call, Start::Future(future));
-                now()
-            }
-        };
-        route.polled(ended.saturating_duration_since(started));
+        let polled = exchange::begin(&mut call, request);
+        let ended = now();
+        call.route.polled(ended.saturating_duration_since(started));
         if let Some((_, last)) = &mut self.batch {
             *last = ended;
+        }
+        match polled {
+            Polled::Ready(result) => answers.push(call.answer(result, ended)),
+            Polled::Pending(future) => Task::start(link, call, Start::Future(future)),
         }
     }
 }
@@ -135,12 +130,12 @@ fn request(
 ) -> Request {
     let mut request = Request::new(route.method, head.codec, body);
     request.deadline = deadline.map(|at| Deadline { at, since: received, source: "caller" });
-    // Twice, in the context and here: what a layer changes here, the handler finds in its context.
-    request.metadata = context.metadata().clone();
     request.trace = context.trace();
     request.peer = context.peer().cloned();
     request.attempt = head.attempt;
     request.is_retry = head.is_retry;
     request.context = context;
+    // It is in the context; what a layer changes goes here, and so to the handler.
+    request.metadata = None;
     request
 }

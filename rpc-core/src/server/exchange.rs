@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::call::service::DynService;
 use crate::call::{BoxFuture, Request, Response};
 use crate::context::{Context, now, poll_in};
 use crate::metadata::Metadata;
@@ -41,20 +40,19 @@ pub(crate) struct Call {
 
 /// What became of a handler's first poll.
 pub(crate) enum Polled {
-    /// Its answer, and when it was there.
-    Ready(Answer, Instant),
-    Pending(Call, Handler),
+    Ready(Result<Response, Status>),
+    Pending(Handler),
 }
 
 /// Makes the handler's future and polls it once, in place.
 #[inline]
-pub(crate) fn begin(mut call: Call, service: &dyn DynService, request: Request) -> Polled {
+pub(crate) fn begin(call: &mut Call, request: Request) -> Polled {
     // The task that a pending handler gets polls it at once, and so leaves the right waker.
     let mut cx = TaskContext::from_waker(Waker::noop());
     let mut context = std::mem::take(&mut call.context);
     let polled = poll_in(&mut context, || {
         catch_unwind(AssertUnwindSafe(|| {
-            let mut future = service.call(request);
+            let mut future = call.route.service.call(request);
             match future.as_mut().poll(&mut cx) {
                 Poll::Ready(result) => Ok(result),
                 Poll::Pending => Err(future),
@@ -62,19 +60,17 @@ pub(crate) fn begin(mut call: Call, service: &dyn DynService, request: Request) 
         }))
     });
     call.context = context;
-    let result = match polled {
-        Ok(Err(future)) => return Polled::Pending(call, future),
-        Ok(Ok(result)) => result,
-        Err(panic) => Err(caught(call.route.method.path, &*panic)),
-    };
-    let ended = now();
-    Polled::Ready(call.answer(result, ended), ended)
+    match polled {
+        Ok(Ok(result)) => Polled::Ready(result),
+        Ok(Err(future)) => Polled::Pending(future),
+        Err(panic) => Polled::Ready(Err(caught(call.route.method.path, &*panic))),
+    }
 }
 
 impl Call {
     /// The answer to the peer, with this hop's certainty, timings and share of the budget.
     #[inline]
-    fn answer(&self, result: Result<Response, Status>, ended: Instant) -> Answer {
+    pub(crate) fn answer(&self, result: Result<Response, Status>, ended: Instant) -> Answer {
         let queue = self.started.saturating_duration_since(self.received);
         let handler = ended.saturating_duration_since(self.started);
         self.route.counters.ended(result.is_ok(), handler);
@@ -83,9 +79,8 @@ impl Call {
         }
         let reply = match result {
             Ok(response) => {
-                let metadata = response.metadata.clone();
-                let head = ResponseHead { status: None, queue, handler, metadata };
-                (head, response.into_body())
+                let (body, metadata, _) = response.into_parts();
+                (ResponseHead { status: None, queue, handler, metadata }, body)
             }
             Err(status) => {
                 let status = self.outgoing(status, queue, handler);

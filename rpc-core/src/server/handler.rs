@@ -2,14 +2,13 @@
 
 use std::future::Future;
 
-use bytes::BytesMut;
-
 use crate::call::method::codec_names;
 use crate::call::{BoxFuture, Method, Request, Response};
+use crate::codec::body::body;
 use crate::status::{Certainty, Status};
 
 /// Decodes the request, runs the handler, encodes what it gave.
-pub fn serve<M, F, Fut>(request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
+pub fn serve<M, F, Fut>(mut request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
 where
     M: Method,
     F: FnOnce(M::Request) -> Fut + Send + 'static,
@@ -25,10 +24,10 @@ where
             ))
             .with_certainty(Certainty::NotExecuted));
         };
-        let mut context = request.context().clone();
-        if request.metadata != *context.metadata() {
-            // A layer has changed it: the handler sees what the layer left.
-            context = context.with_metadata(request.metadata.clone());
+        let mut context = std::mem::take(&mut request.context);
+        if let Some(metadata) = request.metadata.take() {
+            // A layer has changed what the call came with.
+            context = context.with_metadata(metadata);
         }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(
@@ -42,15 +41,15 @@ where
         // A layer may have put another context round the handler than the one that the call came with.
         let output = context.scope(handler(message)).await.map_err(Into::into)?;
         let reply = M::reply(output);
-        let mut body = BytesMut::with_capacity((codec.reply_size)(&reply));
-        (codec.encode_reply)(&reply, &mut body).map_err(|error| {
+        let size = (codec.reply_size)(&reply);
+        let body = body(size, |out| (codec.encode_reply)(&reply, out)).map_err(|error| {
             Status::internal(format!(
                 "the reply of {} cannot be expressed in {}: {error}",
                 M::descriptor().path,
                 codec.info.name
             ))
         })?;
-        Ok(Response::new(body.freeze()))
+        Ok(Response::new(body))
     })
 }
 

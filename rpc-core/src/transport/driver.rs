@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
-use crate::context::{Reason, now, sleep_until};
+use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
 use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
@@ -156,7 +157,7 @@ impl<D: Dispatch> Driver<D> {
             match event {
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
-                    end_handler(&self.link, stream, context_reason(reason))
+                    end_handler(&self.link, stream, context_reason(reason));
                 }
                 Event::Overdue { stream } => end_handler(&self.link, stream, Reason::Deadline),
                 // Items of streams have no readers yet; the endpoint sees by itself that the peer drains.
@@ -237,6 +238,8 @@ impl<D: Dispatch> Driver<D> {
         {
             let mut state = self.link.lock();
             state.awake();
+            // Before anything that can end the connection: what was written tells which calls the peer can have.
+            state.wire.written(std::mem::take(&mut self.written));
             if came && state.wire.handle_bytes(at, &mut self.input).is_err() {
                 self.phase = Phase::Flushing;
             }
@@ -252,6 +255,10 @@ impl<D: Dispatch> Driver<D> {
             self.read_size = self.read_size.max(state.wire.missing(&self.input).min(MOST_READ));
         }
         self.wake();
+        if self.phase == Phase::Flushing && self.ends_at.is_none() {
+            // The peer broke the protocol. Its handlers need not wait for it to hear so.
+            end_all(&self.link);
+        }
         self.dispatch();
 
         let (timeout, turns, settled);
@@ -282,7 +289,13 @@ impl<D: Dispatch> Driver<D> {
         self.arm(self.ends_at.or(timeout), cx);
         match self.write(cx) {
             // Where parts of large messages went out, more may follow at once.
-            Ok(whole) => came || (whole && turns),
+            Ok(whole) => {
+                if self.phase == Phase::Flushing && self.written > 0 {
+                    // A peer that is slow to read, but reads, gets what is left.
+                    self.ends_at = Some(at + LINGER);
+                }
+                came || (whole && turns)
+            }
             Err(error) => {
                 self.lost(&format!("the socket failed: {error}"));
                 false
@@ -291,7 +304,7 @@ impl<D: Dispatch> Driver<D> {
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
-    fn sleep(&mut self, cx: &mut TaskContext<'_>) -> bool {
+    fn sleep(&mut self, cx: &TaskContext<'_>) -> bool {
         let mut state = self.link.lock();
         state.wire.written(std::mem::take(&mut self.written));
         if !self.inbound.is_empty() || !state.inbound.is_empty() {
@@ -347,35 +360,37 @@ impl<D> Drop for Driver<D> {
     fn drop(&mut self) {
         // Whatever ended the driver (the server was dropped, a panic): nobody may wait for an answer for ever, and no
         // handler may run on for nobody.
-        let serving = {
-            let mut state = self.link.lock();
+        self.link.with(|state| {
             state.wire.written(std::mem::take(&mut self.written));
             state.wire.handle_lost("the connection was dropped");
-            state.all_serving()
-        };
-        self.link.with(|_| ());
+        });
         self.link.tell_settled();
-        for (context, task) in serving {
-            context.cancel_call(Reason::ConnectionLost);
-            if let Some(task) = task {
-                task.abort();
-            }
-        }
+        end_all(&self.link);
     }
 }
 
-/// Ends a handler that has a task: its context first, so that it can be asked why, then the task. One without a task is
-/// over already. The task's own guard closes the stream once it is really gone.
+/// Ends every handler that has a task.
+fn end_all(link: &Link) {
+    let serving = link.lock().all_serving();
+    for (context, task) in serving {
+        end(&context, task, Reason::ConnectionLost);
+    }
+}
+
+/// Ends the handler of one call, if it has a task. One without is over already, answered in this very round: its answer
+/// is on its way to the state machine, which knows what to do with it.
 fn end_handler(link: &Link, stream: StreamId, reason: Reason) {
     let serving = link.lock().serving(stream);
-    match serving {
-        Some((context, task)) => {
-            context.cancel_call(reason);
-            if let Some(task) = task {
-                task.abort();
-            }
-        }
-        // It was answered in this very round: the answer is on its way to the state machine, which drops it.
-        None => link.with(|state| state.wire.close(stream)),
+    if let Some((context, task)) = serving {
+        end(&context, task, reason);
+    }
+}
+
+/// Ends the context first, so that it can be asked why, then the task. The task's own guard closes the stream once it is
+/// really gone.
+fn end(context: &Context, task: Option<AbortHandle>, reason: Reason) {
+    context.cancel_call(reason);
+    if let Some(task) = task {
+        task.abort();
     }
 }

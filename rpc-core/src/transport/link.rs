@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use crate::call::Peer;
 use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, Reason, now};
-use crate::status::{Hop, Status};
+use crate::status::{Certainty, Hop, Status};
 use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
     CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
@@ -70,7 +70,7 @@ enum Place {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The peer answered, with a reply or an error; when its last byte came.
-    Answer { head: Box<ResponseHead>, body: Bytes, at: Instant },
+    Answer { head: ResponseHead, body: Bytes, at: Instant },
     /// The connection could not do it.
     Failed(Status),
     /// A oneway call is on its way.
@@ -156,7 +156,8 @@ impl Link {
         let result = f(&mut state);
         state.settle(None);
         let driver = if state.asleep && state.has_work() { state.wake_driver() } else { None };
-        let wakers = std::mem::take(&mut state.wakers);
+        // An empty list keeps its room: the driver's rounds need it (250 instructions a call).
+        let wakers = if state.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut state.wakers) };
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -167,6 +168,11 @@ impl Link {
         result
     }
 
+    /// Whether the peer has shown that it speaks the protocol.
+    pub(crate) fn is_established(&self) -> bool {
+        self.lock().wire.is_established()
+    }
+
     /// Whether a call could be opened.
     pub(crate) fn is_usable(&self) -> bool {
         let state = self.lock();
@@ -175,10 +181,10 @@ impl Link {
 
     /// Opens a call.
     #[inline]
-    pub(crate) fn call(self: &Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
+    pub(crate) fn call(self: Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
         let started = now();
         let Outbound { head, body, oneway, context, deadline, path } = call;
-        self.with(|state| {
+        let key = self.with(|state| {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
@@ -189,8 +195,8 @@ impl Link {
             };
             entry.insert(slot);
             Ok(key)
-        })
-        .map(|key| Exchange { link: Some(self.clone()), key, started, deadline, context, path })
+        })?;
+        Ok(Exchange { link: Some(self), key, started, deadline, context, path })
     }
 
     /// Gives a handler a place in the list, so that a cancel finds it.
@@ -235,8 +241,16 @@ impl State {
     pub(crate) fn settle(&mut self, at: Option<Instant>) {
         while let Some(event) = self.wire.poll_event() {
             let (token, outcome) = match event {
-                Event::Response { token, head, body, .. } => {
+                Event::Response { token, head, body, end: true, .. } => {
                     (token, Outcome::Answer { head, body, at: at.unwrap_or_else(now) })
+                }
+                // What follows belongs to nobody: without this the stream would stay open, and its events would name
+                // a token that is another call's by then.
+                Event::Response { stream, token, .. } => {
+                    self.wire.cancel(at.unwrap_or_else(now), stream, CancelReason::Dropped);
+                    let status =
+                        Status::internal("the server answered with a stream, where one reply was due");
+                    (token, Outcome::Failed(status.with_certainty(Certainty::Executed)))
                 }
                 Event::Failed { token, status } => (token, Outcome::Failed(status)),
                 Event::Expired { token } => {
@@ -414,7 +428,7 @@ impl Drop for Exchange {
             let slot = state.calls.try_remove(self.key);
             match slot {
                 Some(Slot::Waiting { place: Place::Stream(id), .. }) => state.wire.cancel(ended, id, reason),
-                Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(id),
+                Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(ended, id),
                 _ => return false,
             }
             true

@@ -48,10 +48,15 @@ impl SendWindow {
 }
 
 /// What the peer may still send, in bytes, and what it will be granted next.
+///
+/// At any time `left + taken + owed = window + lent`: whatever the peer was granted is still to come, is here and not
+/// consumed, or will be granted again.
 #[derive(Clone, Copy, Debug)]
 pub struct ReceiveWindow {
     /// What the peer may still send.
     left: u32,
+    /// What has come and has not been consumed.
+    taken: u32,
     /// What has been consumed and not yet granted again.
     owed: u32,
     /// How much must be owed before a grant is worth a frame.
@@ -60,11 +65,20 @@ pub struct ReceiveWindow {
     lent: u32,
 }
 
+/// What came of consuming bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Consumed {
+    /// The grant that should be sent now.
+    pub grant: Option<u32>,
+    /// How much of what was lent is paid back.
+    pub paid_back: u32,
+}
+
 impl ReceiveWindow {
     /// A window of this many bytes, granted again in steps of a quarter, and of 64 KiB at most: a sender that limits
     /// itself to 256 KiB unacknowledged (§8.5) must hear of each step in time.
     pub fn new(bytes: u32) -> Self {
-        Self { left: bytes, owed: 0, lent: 0, batch: (bytes / 4).clamp(1, 64 * 1024) }
+        Self { left: bytes, taken: 0, owed: 0, lent: 0, batch: (bytes / 4).clamp(1, 64 * 1024) }
     }
 
     /// Notes that bytes have come.
@@ -74,21 +88,24 @@ impl ReceiveWindow {
     #[inline]
     pub fn receive(&mut self, bytes: u32) -> Result<(), Overrun> {
         self.left = self.left.checked_sub(bytes).ok_or(Overrun)?;
+        self.taken = self.taken.saturating_add(bytes);
         Ok(())
     }
 
-    /// Notes that bytes have been consumed, and gives the grant that should be sent now, if any.
+    /// Notes that bytes which came have been consumed; more than came cannot be.
     #[inline]
-    pub fn consume(&mut self, bytes: u32) -> Option<u32> {
+    pub fn consume(&mut self, bytes: u32) -> Consumed {
+        let bytes = bytes.min(self.taken);
+        self.taken -= bytes;
         let paid_back = bytes.min(self.lent);
         self.lent -= paid_back;
         self.owed = self.owed.saturating_add(bytes - paid_back);
         if self.owed < self.batch {
-            return None;
+            return Consumed { grant: None, paid_back };
         }
         let grant = std::mem::take(&mut self.owed);
         self.left = self.left.saturating_add(grant);
-        Some(grant)
+        Consumed { grant: Some(grant), paid_back }
     }
 
     /// Lends the peer what it needs beyond the window for a message of which `missing` bytes are still to come; gives
@@ -105,8 +122,18 @@ impl ReceiveWindow {
         self.left
     }
 
+    /// What has come and has not been consumed.
+    pub fn taken(self) -> u32 {
+        self.taken
+    }
+
     /// What has been consumed and not yet granted again.
     pub fn owed(self) -> u32 {
         self.owed
+    }
+
+    /// What was granted beyond the window and is not paid back.
+    pub fn lent(self) -> u32 {
+        self.lent
     }
 }

@@ -29,6 +29,10 @@ pub const MAX_FRAME_BODY: usize = 128 * 1024;
 /// The longest part of a message that is cut, in bytes (§8.4): what a small call has to wait for at most.
 pub const MAX_PART: usize = 64 * 1024;
 
+/// What an item costs of its stream's credit beside its bytes (§8.2): as much as its prefix, so that a flood of empty
+/// ones meets a limit.
+pub const ITEM_COST: u32 = PREFIX as u32;
+
 /// The kind of a frame, as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Kind(pub u8);
@@ -55,9 +59,18 @@ impl Kind {
     /// No new streams; or the reason why the connection ends (§10).
     pub const DRAIN: Self = Self(0x0A);
 
-    /// Whether this version of the protocol has it.
-    pub const fn is_known(self) -> bool {
-        matches!(self.0, 0x01..=0x0A)
+    /// The flags that a frame of this kind may have (§3.4); `None` for a kind that there is not, and that may not be
+    /// passed over.
+    #[inline]
+    pub const fn flags(self) -> Option<u8> {
+        match self {
+            Self::REQUEST => Some(flag::END | flag::MORE | flag::ONEWAY),
+            Self::RESPONSE | Self::DATA => Some(flag::END | flag::MORE),
+            Self::CREDIT => Some(flag::ONEWAY),
+            Self::SETTINGS | Self::END | Self::CANCEL | Self::PING | Self::PONG | Self::DRAIN => Some(0),
+            _ if self.is_skippable() => Some(u8::MAX),
+            _ => None,
+        }
     }
 
     /// Whether a receiver that does not know the kind may pass over it (§3.3).
@@ -74,8 +87,6 @@ pub mod flag {
     pub const MORE: u8 = 0x02;
     /// REQUEST: it is not answered. CREDIT on stream 0: the grant is for such requests.
     pub const ONEWAY: u8 = 0x04;
-    /// Every flag that there is; a frame with another one is an error (§3.4).
-    pub const ALL: u8 = END | MORE | ONEWAY;
 }
 
 /// A frame's prefix.

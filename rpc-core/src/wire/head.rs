@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::field::{Field, Reader, put_bytes, put_length, put_number};
-use super::method::Naming;
+use super::method::{MAX_NAME, Naming};
 use crate::metadata::{Metadata, is_valid_name};
 use crate::status::{Certainty, Code, Detail, Hop, Status};
 
@@ -43,9 +43,6 @@ const MAX_STATUS_MESSAGE: usize = 2 * 1024;
 
 /// More hops than this are not carried: no chain is as long, and a loop must not grow a header for ever.
 const MAX_HOPS: usize = 16;
-
-/// A name longer than this is no method's.
-const MAX_METHOD_NAME: usize = 512;
 
 /// The head of a request that we send.
 #[derive(Clone, Debug, Default)]
@@ -178,7 +175,7 @@ impl RequestFields {
         match field.key {
             key::METHOD => self.number = Some(number()?),
             key::METHOD_NAME => match std::str::from_utf8(field.value) {
-                Ok(name) if name.len() <= MAX_METHOD_NAME => self.head.name = Some(name.into()),
+                Ok(name) if name.len() <= MAX_NAME => self.head.name = Some(name.into()),
                 _ => return Err("the method's name is not UTF-8, or too long".into()),
             },
             key::CODEC => {
@@ -340,8 +337,8 @@ fn put_status(out: &mut BytesMut, status: &Status) {
         put_number(out, key::CERTAINTY, status.certainty() as u64);
     }
     if !status.message().is_empty() {
-        let message = status.message().as_bytes();
-        put_bytes(out, key::MESSAGE, &message[..message.len().min(MAX_STATUS_MESSAGE)]);
+        let message = status.message();
+        put_bytes(out, key::MESSAGE, &message.as_bytes()[..message.floor_char_boundary(MAX_STATUS_MESSAGE)]);
     }
     if let Some(wait) = status.retry_after() {
         put_number(out, key::RETRY_AFTER, micros(wait));

@@ -21,6 +21,8 @@ pub(crate) struct Keepalive {
     /// The ping that is not answered yet: its number, when it was sent, and when the peer counts as dead.
     awaited: Option<(u64, Instant, Instant)>,
     next_ping: u64,
+    /// When the last ping was sent; the beginning of the connection before the first.
+    last_ping: Instant,
     /// The smoothed round-trip time, by the rule of TCP (RFC 6298): an eighth of each sample.
     srtt: Option<Duration>,
     /// The bucket of cheap frames: what is left, and as of when.
@@ -35,6 +37,7 @@ impl Keepalive {
             last_read: now,
             awaited: None,
             next_ping: 1,
+            last_ping: now,
             srtt: None,
             cheap: (CHEAP_BURST, now),
         }
@@ -58,6 +61,7 @@ impl Keepalive {
     pub(crate) fn ping(&mut self, now: Instant) -> u64 {
         let number = self.next_ping;
         self.next_ping += 1;
+        self.last_ping = now;
         self.awaited = Some((number, now, now + self.timeout));
         number
     }
@@ -86,12 +90,14 @@ impl Keepalive {
             // Whatever comes after the ping shows life, not only the pong: it may be behind a large message.
             Some((_, sent, dead)) if self.last_read <= sent => Some(dead),
             Some(_) => Some(self.last_read + self.timeout),
-            None => self.interval.map(|interval| self.last_read + interval),
+            // Not only in silence: a busy connection too must learn that its round trip has changed, and a ping in
+            // twenty seconds costs nothing.
+            None => self.interval.map(|interval| self.last_ping + interval),
         }
     }
 
     /// What is due: nothing, a ping, or the end.
-    pub(crate) fn due(&mut self, now: Instant) -> Result<bool, ConnectionError> {
+    pub(crate) fn due(&self, now: Instant) -> Result<bool, ConnectionError> {
         match self.timeout() {
             Some(at) if at <= now => {}
             _ => return Ok(false),
@@ -118,7 +124,7 @@ impl Keepalive {
             return Err(ConnectionError::ours(
                 ErrorCode::TooManyCheapFrames,
                 format!(
-                    "more than {CHEAP_PER_SECOND} pings, empty grants, empty parts, needless cancels or unknown frames a second"
+                    "more than {CHEAP_PER_SECOND} pings, drains, empty grants, empty parts or unknown frames a second"
                 ),
             ));
         }

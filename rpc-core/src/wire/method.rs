@@ -6,6 +6,9 @@
 
 use super::error::{ConnectionError, ErrorCode};
 
+/// A name longer than this, in bytes, is no method's (§6.2).
+pub(crate) const MAX_NAME: usize = 512;
+
 /// The numbers that we gave to our methods.
 #[derive(Debug, Default)]
 pub(crate) struct Bound {
@@ -29,10 +32,11 @@ impl Bound {
     /// How to name the method in the request that is written now. A [`Naming::Bind`] is remembered with
     /// [`bind`](Self::bind), once the request is really in the out-buffer.
     #[inline]
-    pub(crate) fn name(&self, key: u32, max: u32) -> Naming {
+    pub(crate) fn name(&self, key: u32, path: &str, max: u32) -> Naming {
         match self.numbers.get(key as usize) {
             Some(&number) if number > 0 => Naming::Number(number - 1),
-            _ if self.next < max => Naming::Bind(self.next),
+            // A name that is too long is refused, and a binding that does not take effect ends the connection.
+            _ if self.next < max && path.len() <= MAX_NAME => Naming::Bind(self.next),
             _ => Naming::Name,
         }
     }

@@ -46,7 +46,10 @@ pub mod settings;
 pub mod stream;
 pub mod table;
 
-pub use connection::{Connection, Event, Incoming, OpenError, Opened, Role};
+#[cfg(test)]
+mod tests;
+
+pub use connection::{Connection, Event, Incoming, OpenError, Opened, Role, SendError};
 pub use error::{CancelReason, ConnectionError, ErrorCode};
 pub use frame::{Kind, Prefix};
 pub use head::{RequestHead, ResponseHead};

@@ -7,12 +7,15 @@ use bytes::BytesMut;
 use super::error::{ConnectionError, ErrorCode};
 use super::field::{Reader, put_bytes, put_number};
 
+/// A hundred years.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// What one side of a connection takes, and how patient it is. Both sides have one; each tells the other its limits.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The longest header of a frame, in bytes. Default 16 KiB, at most 65,535.
     pub max_header: u32,
-    /// The longest message, in bytes. Default 16 MiB.
+    /// The longest message, in bytes. Default 16 MiB, at most 2 GiB less one.
     pub max_message: u32,
     /// How many of the peer's calls may be open at once; more are answered `RESOURCE_EXHAUSTED`. Default 16,384.
     pub max_streams: u32,
@@ -27,13 +30,14 @@ pub struct Config {
     /// How many metadata entries a request or a reply may have. Default 128.
     pub max_metadata: usize,
     /// How many bytes of the peer's requests are kept at once, those in handlers included; a request that would be
-    /// too much is answered `RESOURCE_EXHAUSTED`, a large one waits. Default 128 MiB.
+    /// too much is answered `RESOURCE_EXHAUSTED`, a large one waits. Messages in parts leave a quarter of it to the
+    /// others. The same again for answers to our calls. Default 128 MiB, at least twice `max_message`.
     pub max_buffered: usize,
     /// How many of our calls may wait for a free stream. Default 65,536.
     pub max_pending: usize,
     /// How long the peer may take for its first frame. Default 10 s.
     pub handshake_timeout: Duration,
-    /// After how much silence the peer is pinged; `None` for never. Default 20 s.
+    /// How often the peer is pinged; `None` for never, but for once to learn the round trip. Default 20 s.
     pub keepalive_interval: Option<Duration>,
     /// How long the peer may take to show a sign of life after a ping. Default 10 s.
     pub keepalive_timeout: Duration,
@@ -73,13 +77,17 @@ impl Config {
     pub(crate) fn normalized(mut self) -> Self {
         let least = Settings::default();
         self.max_header = self.max_header.clamp(least.max_header, u32::from(u16::MAX));
-        self.max_message = self.max_message.max(least.max_message);
+        self.max_message = self.max_message.clamp(least.max_message, i32::MAX as u32);
         self.max_streams = self.max_streams.max(least.max_streams);
-        self.stream_credit = self.stream_credit.max(least.stream_credit);
+        self.stream_credit = self.stream_credit.clamp(least.stream_credit, i32::MAX as u32);
         self.connection_credit = self.connection_credit.clamp(least.connection_credit, i32::MAX as u32);
         self.oneway_credit = self.oneway_credit.clamp(least.oneway_credit, i32::MAX as u32);
         self.max_methods = self.max_methods.max(least.max_methods);
-        self.max_buffered = self.max_buffered.max(self.max_message as usize);
+        self.max_buffered = self.max_buffered.max(2 * self.max_message as usize);
+        // A point in time that far away cannot be told from never, and one beyond the end of time is a panic.
+        self.handshake_timeout = self.handshake_timeout.min(NEVER);
+        self.keepalive_interval = self.keepalive_interval.map(|interval| interval.min(NEVER));
+        self.keepalive_timeout = self.keepalive_timeout.min(NEVER);
         self
     }
 
@@ -177,6 +185,8 @@ impl Settings {
             }
             *slot = value;
         }
+        // A prefix has two bytes for the length of a header.
+        settings.max_header = settings.max_header.min(u32::from(u16::MAX));
         Ok(settings)
     }
 }

@@ -22,6 +22,7 @@
 //!
 //! The end of the response ends the whole stream, whatever is still to come of the request. A cancelled stream counts
 //! as open until its handler is gone: that, and no limit on cancels, is what makes a flood of opens and cancels dear.
+//! When the connection ends, the streams of running handlers are cancelled and stay until they are closed.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -56,18 +57,26 @@ impl Token {
 pub(crate) struct Stream {
     pub(crate) token: Token,
     pub(crate) deadline: Option<Instant>,
-    /// The place in all that we sent at which the request ends; `u64::MAX` while parts are to come. Tells, when the
-    /// connection dies, whether the peer can have the request.
+    /// The place in all that we sent at which the request message ends; `u64::MAX` while parts of it are to come.
+    /// Tells, when the connection dies, whether the peer can have the request.
     pub(crate) ends_at: u64,
     pub(crate) send: SendWindow,
     pub(crate) receive: ReceiveWindow,
-    /// Bytes that count against `max_buffered` until the stream is closed.
-    pub(crate) buffered: u32,
+    /// Bytes that count against `max_buffered` until the stream is closed: the request, what of the items was lent,
+    /// and what waits to be sent.
+    pub(crate) buffered: usize,
     pub(crate) state: State,
     /// What a oneway request holds of the credit for such requests; `None` if it is answered.
     pub(crate) oneway: Option<u32>,
-    /// Whether the peer may send more on its half.
+    /// Whether the peer's half has ended.
     pub(crate) peer_ended: bool,
+    /// Whether our half has ended, or will with what is in the outbox: nothing may be added. On a stream of the peer's
+    /// it says as well that the handler is done.
+    pub(crate) ended: bool,
+    /// Whether the RESPONSE has come, or has gone out: items may follow it.
+    pub(crate) answered: bool,
+    /// Whether a producer of items waits for [`Event::Sendable`](super::Event::Sendable).
+    pub(crate) blocked: bool,
     /// Messages that wait for credit, or for their turn.
     pub(crate) outbox: Option<Box<Outbox>>,
     /// The message that is coming in parts.
@@ -82,7 +91,7 @@ pub(crate) enum State {
     Receiving,
     /// The peer opened it; its request was handed over.
     Running,
-    /// The peer opened it and gave it up; its handler is still there.
+    /// The peer opened it and gave it up, or is gone; its handler is still there.
     Cancelled,
 }
 
@@ -90,9 +99,15 @@ pub(crate) enum State {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) messages: VecDeque<Outgoing>,
+    /// What comes after the messages: an END frame, with the end of the response if we answer.
+    pub(crate) finish: Option<Finish>,
     /// Whether the stream stands in the queue of those that may send.
     pub(crate) queued: bool,
 }
+
+/// An END frame that waits for the messages before it.
+#[derive(Debug)]
+pub(crate) struct Finish(pub(crate) Option<Box<ResponseHead>>);
 
 /// A message that is being cut into parts.
 #[derive(Debug)]
@@ -112,8 +127,20 @@ pub(crate) struct Inbox {
     /// Whether this message ends the peer's half.
     pub(crate) end: bool,
     pub(crate) of: InboxOf,
-    /// Whether the room for it is reserved, so that the peer has been granted all of it.
-    pub(crate) reserved: bool,
+    /// What it counts against `max_buffered`.
+    pub(crate) held: usize,
+    pub(crate) place: Place,
+}
+
+/// How far a message is on its way to room of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An item behind others that its reader has not taken.
+    Behind,
+    /// In the queue.
+    Queued,
+    /// The room is reserved, and the peer has been granted all of the message.
+    Reserved,
 }
 
 /// What the message that comes in parts belongs to.

@@ -25,6 +25,9 @@ impl<T> Default for Table<T> {
 /// A list begins with this many slots.
 const LEAST: usize = 16;
 
+/// A list that is empty keeps no more slots than this.
+const MOST_EMPTY: usize = 1024;
+
 impl<T> Table<T> {
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -92,6 +95,10 @@ impl<T> Table<T> {
             _ => self.overflow.remove(&id),
         };
         self.len -= usize::from(value.is_some());
+        if self.len == 0 && self.slots.len() > MOST_EMPTY {
+            // A burst must not cost its memory for as long as the connection lives.
+            self.slots = Vec::new();
+        }
         value
     }
 

@@ -5,6 +5,7 @@
 //! [`wait`] waits for conditions.
 
 pub(crate) mod bench;
+pub(crate) mod chain;
 pub(crate) mod lab;
 pub(crate) mod proxy;
 pub(crate) mod raw;

@@ -2,20 +2,25 @@
 // Do not edit: change the .proto files and generate again.
 
 include!("_.rs");
+include!("_-json.rs");
 /// Options of our own; nobody uses the messages but the options.
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod annotations {
     include!("annotations.rs");
+    include!("annotations-json.rs");
 }
 /// What Rust puts under one name, and protobuf does not.
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod clash {
     include!("clash.rs");
+    include!("clash-json.rs");
     pub mod greeter {
         include!("clash.greeter.rs");
+        include!("clash.greeter-json.rs");
     }
     pub mod outer {
         include!("clash.outer.rs");
+        include!("clash.outer-json.rs");
     }
 }
 /// The package
@@ -23,21 +28,26 @@ pub mod clash {
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod comments {
     include!("comments.rs");
+    include!("comments-json.rs");
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod custom {
     pub mod options {
         include!("custom.options.rs");
+        include!("custom.options-json.rs");
     }
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod far {
     include!("far.rs");
+    include!("far-json.rs");
     pub mod away {
         include!("far.away.rs");
+        include!("far.away-json.rs");
         pub mod deep {
             pub mod er {
                 include!("far.away.deep.er.rs");
+                include!("far.away.deep.er-json.rs");
             }
         }
     }
@@ -46,6 +56,7 @@ pub mod far {
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod old {
     include!("old.rs");
+    include!("old-json.rs");
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod only {
@@ -58,6 +69,7 @@ pub mod only {
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod prelude {
     include!("prelude.rs");
+    include!("prelude-json.rs");
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod r#type {
@@ -66,6 +78,7 @@ pub mod r#type {
             /// Reserved words of Rust wherever a name can stand.
             pub mod r#async {
                 include!("type.self_.crate_.async.rs");
+                include!("type.self_.crate_.async-json.rs");
             }
         }
     }
@@ -73,15 +86,18 @@ pub mod r#type {
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod recursive {
     include!("recursive.rs");
+    include!("recursive-json.rs");
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod scalars {
     include!("scalars.rs");
+    include!("scalars-json.rs");
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod well {
     /// Well-known types, as messages of methods and as fields.
     pub mod known {
         include!("well.known.rs");
+        include!("well.known-json.rs");
     }
 }

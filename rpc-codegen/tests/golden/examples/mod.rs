@@ -6,17 +6,20 @@ pub mod demo {
     /// The smallest service there is.
     pub mod v1 {
         include!("demo.v1.rs");
+        include!("demo.v1-json.rs");
     }
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod rpc {
     pub mod v1 {
         include!("rpc.v1.rs");
+        include!("rpc.v1-json.rs");
     }
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::pedantic)]
 pub mod shop {
     pub mod v1 {
         include!("shop.v1.rs");
+        include!("shop.v1-json.rs");
     }
 }

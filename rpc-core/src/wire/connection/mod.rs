@@ -6,10 +6,15 @@
 //! nothing more: [`poll_event`](Connection::poll_event), then [`poll_transmit`](Connection::poll_transmit), then
 //! [`poll_timeout`](Connection::poll_timeout).
 //!
-//! In reading order: this file (what there is), `receive` (a frame came), `send` (commands, and what may be written
-//! next), `time` (deadlines, pings, drain, the end).
+//! In reading order: this file (what there is), `receive` (a frame of a call came), `control` (any other came), `room`
+//! (messages that come in parts, and what may be kept of them), `open` (our calls), `send` (answers, items, and whose
+//! turn it is), `time` (deadlines, pings, drain, the end).
 
+mod check;
+mod control;
+mod open;
 mod receive;
+mod room;
 mod send;
 mod time;
 
@@ -30,7 +35,9 @@ use super::stream::{Stream, StreamId, Token};
 use super::table::Table;
 use crate::status::Status;
 
-pub use send::{Open, OpenError, Opened, PendingId};
+pub use check::Credit;
+pub use open::{Open, OpenError, Opened, PendingId};
+pub use send::SendError;
 pub use time::Snapshot;
 
 /// Which side of a connection this is.
@@ -49,16 +56,18 @@ pub enum Event {
     Request(Incoming),
     /// An answer to a call of ours. If it is the end, the stream is closed.
     Response {
+        /// The stream.
+        stream: StreamId,
         /// Whose.
         token: Token,
         /// Status, timings, metadata.
-        head: Box<ResponseHead>,
+        head: ResponseHead,
         /// The reply message.
         body: Bytes,
         /// Whether this ends the stream.
         end: bool,
     },
-    /// An item of a stream.
+    /// An item of a stream. Its bytes count until they are [released](Connection::release).
     Item {
         /// The stream.
         stream: StreamId,
@@ -67,7 +76,14 @@ pub enum Event {
         /// The message.
         body: Bytes,
     },
-    /// The peer's half of a stream has ended.
+    /// There is room again for items of a stream whose [`send_item`](Connection::send_item) said that there was none.
+    Sendable {
+        /// The stream.
+        stream: StreamId,
+        /// Whose.
+        token: Token,
+    },
+    /// The peer's half of a stream has ended. If it was a response, the stream is closed.
     Ended {
         /// The stream.
         stream: StreamId,
@@ -100,7 +116,7 @@ pub enum Event {
         /// Whose.
         token: Token,
     },
-    /// The peer gave up a call that we are running. The stream stays open until [`Connection::close`].
+    /// The peer gave up a call that we are running, or is gone. The stream stays open until [`Connection::close`].
     Cancelled {
         /// The stream; [`Connection::token`] tells whose.
         stream: StreamId,
@@ -165,12 +181,9 @@ pub struct Connection {
     send_oneway: SendWindow,
     receive_window: ReceiveWindow,
     receive_oneway: ReceiveWindow,
-    /// Bytes of the peer's messages that are kept, or that room is reserved for.
-    buffered: usize,
-    /// Of these, the first parts of large messages that wait for room.
-    waiting: usize,
-    /// Large messages that wait for room, in order of arrival.
-    reservations: VecDeque<StreamId>,
+    /// What is kept of messages on the peer's streams, and on ours. Two, because a handler that holds room on the one
+    /// side may wait for an answer on the other.
+    rooms: [room::Room; 2],
 
     out: Transmit,
     /// All bytes that ever entered the out-buffer.
@@ -180,9 +193,9 @@ pub struct Connection {
     /// Streams with parts to send, in order of their turns.
     turns: VecDeque<StreamId>,
     /// Calls that wait for a free stream.
-    pending: VecDeque<send::Pending>,
+    pending: open::Queue,
     /// Oneway calls that wait for credit.
-    pending_oneway: VecDeque<send::Pending>,
+    pending_oneway: open::Queue,
     next_pending: u64,
     /// When a small message was last sent.
     last_small: Option<Instant>,
@@ -222,20 +235,18 @@ impl Connection {
             send_oneway: SendWindow::new(peer.oneway_credit),
             receive_window: ReceiveWindow::new(config.connection_credit),
             receive_oneway: ReceiveWindow::new(config.oneway_credit),
-            buffered: 0,
-            waiting: 0,
-            reservations: VecDeque::new(),
+            rooms: Default::default(),
             out: Transmit::default(),
             queued: 0,
             written: 0,
             turns: VecDeque::new(),
-            pending: VecDeque::new(),
-            pending_oneway: VecDeque::new(),
+            pending: open::Queue::default(),
+            pending_oneway: open::Queue::default(),
             next_pending: 0,
             last_small: None,
             events: VecDeque::new(),
             keepalive: Keepalive::new(config.keepalive_interval, config.keepalive_timeout, now),
-            late_cancels: receive::LATE_CANCELS,
+            late_cancels: control::LATE_CANCELS,
             next_deadline: None,
             frame_began: None,
             drain: time::Drain::No,
@@ -340,6 +351,15 @@ impl Connection {
             }
             let _ = input.split_to(MAGIC.len());
             self.magic = true;
+        }
+        if !self.established && input.first().is_some_and(|kind| *kind != Kind::SETTINGS.0) {
+            return Err(ConnectionError::ours(
+                ErrorCode::BadMagic,
+                format!(
+                    "the peer does not speak this protocol: its first frame is {:#04x}, not SETTINGS",
+                    input[0]
+                ),
+            ));
         }
         // The first frame of the input may have begun in an earlier one.
         let mut began = self.frame_began.take().unwrap_or(now);

@@ -1,78 +1,20 @@
-//! A frame came: one match arm a kind, one method an arm.
+//! A frame of a call came: a request, a response, or more of either.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::super::credit::{ReceiveWindow, SendWindow};
 use super::super::error::{CancelReason, ConnectionError, ErrorCode};
-use super::super::frame::{Kind, MAX_FRAME_BODY, PREFIX, Prefix, flag};
+use super::super::frame::{ITEM_COST, Kind, PREFIX, Prefix, flag};
 use super::super::head::{RequestFields, ResponseHead, TimeLimit, message_length};
-use super::super::settings::Settings;
-use super::super::stream::{Inbox, InboxOf, State, Stream, StreamId, Token};
+use super::super::stream::{InboxOf, State, Stream, StreamId, Token};
+use super::control::{oneway_cost, overrun, protocol};
 use super::{Connection, Event, Incoming};
 use crate::status::{Certainty, Status};
 
-/// How many CANCEL frames for streams that are closed a peer may send beyond one for each request (§11.3): a cancel
-/// may cross its reply, but only once.
-pub(super) const LATE_CANCELS: u32 = 1_000;
-
-/// What a oneway request costs beside its body, in bytes (§8.3), so that empty ones are not free.
-pub(super) const ONEWAY_BASE: u32 = 64;
-/// The most that a oneway request's body costs, so that one of any length can be sent.
-pub(super) const ONEWAY_MOST: usize = 32 * 1024;
-
-/// A oneway request's cost in credit; both sides reckon it the same way.
-pub(super) fn oneway_cost(length: usize) -> u32 {
-    ONEWAY_BASE + length.min(ONEWAY_MOST) as u32
-}
-
-fn protocol(message: impl Into<String>) -> ConnectionError {
-    ConnectionError::ours(ErrorCode::Protocol, message)
-}
-
-fn overrun(what: &str) -> ConnectionError {
-    ConnectionError::ours(
-        ErrorCode::FlowControl,
-        format!("the peer sent more on the {what} than it was granted"),
-    )
-}
-
 impl Connection {
-    /// Whether a frame with this prefix may come, before the rest of it is here.
-    #[inline]
-    pub(super) fn check_prefix(&self, prefix: &Prefix) -> Result<(), ConnectionError> {
-        if !self.established && !Kind(prefix.kind).is_known() {
-            // A web server, say. What it says would be a frame over some limit, which is not what is wrong.
-            return Err(ConnectionError::ours(
-                ErrorCode::BadMagic,
-                format!(
-                    "the peer does not speak this protocol: it began with \"{}\"",
-                    prefix.to_bytes().escape_ascii()
-                ),
-            ));
-        }
-        if u32::from(prefix.header) > self.config.max_header || prefix.body as usize > MAX_FRAME_BODY {
-            return Err(ConnectionError::ours(
-                ErrorCode::TooLarge,
-                format!(
-                    "a frame with a header of {} and a body of {} bytes; the limits are {} and {MAX_FRAME_BODY}",
-                    prefix.header, prefix.body, self.config.max_header
-                ),
-            ));
-        }
-        if prefix.flags & !flag::ALL != 0 && !Kind(prefix.kind).is_skippable() {
-            return Err(protocol(format!(
-                "a frame of kind {:#04x} with flags {:#04x}",
-                prefix.kind, prefix.flags
-            )));
-        }
-        if !self.established && prefix.kind != Kind::SETTINGS.0 {
-            return Err(protocol("the first frame is not SETTINGS"));
-        }
-        Ok(())
-    }
-
     /// Takes the frame out of `input` and acts on it.
     #[inline]
     pub(super) fn handle_frame(
@@ -89,7 +31,7 @@ impl Connection {
             Kind::REQUEST => {
                 let fields = RequestFields::decode(&input[PREFIX..head], self.config.max_metadata);
                 let body = take_body(input, head, &prefix);
-                self.on_request(began, id, prefix.flags, fields, body)
+                self.on_request(now, began, id, prefix.flags, fields, body)
             }
             Kind::RESPONSE => {
                 let fields = ResponseHead::decode(&input[PREFIX..head], self.config.max_metadata);
@@ -101,58 +43,17 @@ impl Connection {
                 let body = take_body(input, head, &prefix);
                 self.on_data(now, id, prefix.flags, length, body)
             }
-            kind => {
+            _ => {
                 let header = input.split_to(head).freeze().slice(PREFIX..);
-                let body = input.split_to(prefix.body as usize);
-                if kind.is_skippable() {
-                    return self.keepalive.cheap_frame(now);
-                }
-                if !body.is_empty() {
-                    return Err(protocol(format!("a frame of kind {:#04x} with a body", kind.0)));
-                }
-                match kind {
-                    Kind::SETTINGS => self.on_settings(now, &header),
-                    Kind::END => self.on_end(id, &header),
-                    Kind::CANCEL => self.on_cancel(now, id, &header),
-                    Kind::CREDIT => self.on_credit(now, id, prefix.flags, &header),
-                    Kind::PING => self.on_ping(now, &header),
-                    Kind::PONG => self.on_pong(now, &header),
-                    Kind::DRAIN => self.on_drain(&header),
-                    _ => Err(protocol(format!("unknown frame kind {:#04x}", kind.0))),
-                }
+                input.advance(prefix.body as usize);
+                self.on_control(now, &prefix, &header)
             }
         }
-    }
-
-    fn on_settings(&mut self, now: Instant, header: &[u8]) -> Result<(), ConnectionError> {
-        if self.established {
-            return Err(protocol("a second SETTINGS frame"));
-        }
-        let before = std::mem::replace(&mut self.peer, Settings::decode(header)?);
-        self.established = true;
-        // Requests may have used the least that every peer grants; what is above it comes on top. Settings are never
-        // below the least, so nothing here can fail.
-        let more = |after: u32, before: u32| after.saturating_sub(before);
-        let _ = self.send_window.grant(more(self.peer.connection_credit, before.connection_credit));
-        let _ = self.send_oneway.grant(more(self.peer.oneway_credit, before.oneway_credit));
-        let grant = more(self.peer.stream_credit, before.stream_credit);
-        let waiting: Vec<_> = self.streams.iter().map(|(id, _)| id).collect();
-        for id in waiting {
-            if let Some(stream) = self.streams.get_mut(id) {
-                let _ = stream.send.grant(grant);
-            }
-            self.queue_turn(id);
-        }
-        if self.role == super::Role::Connector {
-            // Deadlines are cut by the round-trip time: know it from the start.
-            self.send_ping(now);
-        }
-        self.open_pending(now);
-        Ok(())
     }
 
     fn on_request(
         &mut self,
+        now: Instant,
         began: Instant,
         id: StreamId,
         flags: u8,
@@ -165,6 +66,11 @@ impl Connection {
         if id.0 <= self.highest_remote {
             return Err(protocol(format!("stream {id} was opened after stream {}", self.highest_remote)));
         }
+        let (end, more, oneway) =
+            (flags & flag::END != 0, flags & flag::MORE != 0, flags & flag::ONEWAY != 0);
+        if oneway && !end {
+            return Err(protocol(format!("a oneway request on stream {id} that is not one message")));
+        }
         self.highest_remote = id.0;
         self.late_cancels = self.late_cancels.saturating_add(1);
         self.received(body.len())?;
@@ -173,7 +79,7 @@ impl Connection {
         let RequestFields { mut head, number, limit, length, mut refused } = fields;
         match (number, &head.name) {
             (Some(number), Some(name)) => {
-                head.number = Some(self.names.bind(number, name, self.config.max_methods)?)
+                head.number = Some(self.names.bind(number, name, self.config.max_methods)?);
             }
             (Some(number), None) => head.number = Some(self.names.check(number)?),
             (None, Some(_)) => {}
@@ -182,14 +88,15 @@ impl Connection {
             }
         }
 
-        let oneway = flags & flag::ONEWAY != 0;
-        let more = flags & flag::MORE != 0;
         let total = if more { length } else { Some(body.len() as u64) };
         let cost = oneway
             .then(|| oneway_cost(total.map_or(0, |total| usize::try_from(total).unwrap_or(usize::MAX))));
         if let Some(cost) = cost {
             self.receive_oneway.receive(cost).map_err(|_| overrun("connection for oneway requests"))?;
         }
+        let mut receive = ReceiveWindow::new(self.config.stream_credit);
+        receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
+        let deadline = self.read_limit(limit, began);
         let refusal = match total {
             None => {
                 Some(Status::invalid_argument("the request comes in parts and does not say how long it is"))
@@ -198,21 +105,20 @@ impl Connection {
                 "the request's header cannot be read: {}",
                 refused.unwrap_or_default()
             ))),
+            Some(_) if deadline.is_some_and(|deadline| deadline <= now) => {
+                Some(Status::deadline_exceeded("the time was up before the whole request was here"))
+            }
             Some(total) => self.admit(id, total, body.len(), oneway),
         };
-        let total = u32::try_from(total.unwrap_or(0)).unwrap_or(u32::MAX);
         if let Some(status) = refusal {
             self.refuse(id, cost, status);
             return Ok(());
         }
-
-        let deadline = self.read_limit(limit, began);
+        // Not above the limit, or it would have been refused.
+        let total = total.unwrap_or(0) as u32;
         if let Some(deadline) = deadline {
             self.note_deadline(deadline);
         }
-        let mut receive = ReceiveWindow::new(self.config.stream_credit);
-        receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
-        let end = flags & flag::END != 0;
         let mut stream = Stream {
             token: Token::NONE,
             deadline,
@@ -223,6 +129,9 @@ impl Connection {
             state: State::Running,
             oneway: cost,
             peer_ended: end && !more,
+            ended: false,
+            answered: false,
+            blocked: false,
             outbox: None,
             inbox: None,
         };
@@ -233,20 +142,21 @@ impl Connection {
             stream.state = State::Receiving;
             self.streams.insert(id, stream);
             self.begin_message(id, total, &body, end, InboxOf::Request(Box::new(head), began));
-        } else {
-            stream.buffered = total;
-            self.buffered += total as usize;
-            self.streams.insert(id, stream);
-            self.events.push_back(Event::Request(Incoming {
-                stream: id,
-                head,
-                body,
-                oneway,
-                end,
-                received: began,
-                deadline,
-            }));
+            return Ok(());
         }
+        stream.buffered = total as usize;
+        self.rooms[0].used += total as usize;
+        self.streams.insert(id, stream);
+        self.consume_first(id, total, end);
+        self.events.push_back(Event::Request(Incoming {
+            stream: id,
+            head,
+            body,
+            oneway,
+            end,
+            received: began,
+            deadline,
+        }));
         Ok(())
     }
 
@@ -273,10 +183,10 @@ impl Connection {
         }
         // Of a large message only what may come unasked counts here; the rest waits for room.
         let unasked = total.min(u64::from(self.config.stream_credit)) as usize;
-        if self.buffered + unasked > self.config.max_buffered {
+        let used = self.rooms[0].used;
+        if used + unasked > self.config.max_buffered {
             return Some(Status::resource_exhausted(format!(
-                "requests of {} bytes are waiting on this connection; this server takes no more",
-                self.buffered
+                "requests of {used} bytes are waiting on this connection; this server takes no more"
             )));
         }
         None
@@ -300,7 +210,7 @@ impl Connection {
         now: Instant,
         id: StreamId,
         flags: u8,
-        fields: Result<(ResponseHead, Option<u64>), std::borrow::Cow<'static, str>>,
+        fields: Result<(ResponseHead, Option<u64>), Cow<'static, str>>,
         body: Bytes,
     ) -> Result<(), ConnectionError> {
         self.received(body.len())?;
@@ -311,13 +221,15 @@ impl Connection {
             // It crossed our cancel, or the stream's deadline.
             return Ok(());
         };
-        let token = stream.token;
-        if stream.inbox.is_some() {
+        if stream.answered {
             return Err(protocol(format!("a second response on stream {id}")));
         }
+        if stream.oneway.is_some() {
+            return Err(protocol(format!("a response to the oneway request on stream {id}")));
+        }
+        stream.answered = true;
         stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
-        let more = flags & flag::MORE != 0;
-        let end = flags & flag::END != 0;
+        let (end, more, token) = (flags & flag::END != 0, flags & flag::MORE != 0, stream.token);
         let (head, length) = match fields {
             Ok(fields) => fields,
             Err(reason) => {
@@ -325,34 +237,30 @@ impl Connection {
                 return self.give_up(now, id, status, (!end || more).then_some(CancelReason::Dropped));
             }
         };
-        if !more {
-            if end {
-                self.free(id);
-                self.open_pending(now);
-            }
-            self.events.push_back(Event::Response { token, head: Box::new(head), body, end });
+        let total = if more { length } else { Some(body.len() as u64) };
+        let Some(total) = total.filter(|total| body.len() as u64 <= *total) else {
+            return Err(protocol("a response in parts that does not say how long it is, or is longer"));
+        };
+        let max = self.config.max_message;
+        if total > u64::from(max) {
+            let status = Status::resource_exhausted(format!(
+                "a reply of {total} bytes; this client takes up to {max}"
+            ))
+            .with_certainty(Certainty::Executed);
+            return self.give_up(now, id, status, (!end || more).then_some(CancelReason::TooLarge));
+        }
+        if more {
+            self.begin_message(id, total as u32, &body, end, InboxOf::Response(Box::new(head)));
             return Ok(());
         }
-        let max = self.config.max_message;
-        match length.map(u32::try_from) {
-            Some(Ok(total)) if total <= max && body.len() <= total as usize => {
-                self.begin_message(id, total, &body, end, InboxOf::Response(Box::new(head)));
-                Ok(())
-            }
-            None => Err(protocol("a response in parts that does not say how long it is")),
-            Some(total) => {
-                let total = total.map_or_else(|_| "over 4 GiB".to_owned(), |total| total.to_string());
-                let status = Status::resource_exhausted(format!(
-                    "a reply of {total} bytes; this client takes up to {max}"
-                ));
-                self.give_up(
-                    now,
-                    id,
-                    status.with_certainty(Certainty::Executed),
-                    Some(CancelReason::TooLarge),
-                )
-            }
+        if end {
+            self.free(id);
+            self.open_pending(now);
+        } else {
+            self.consume_first(id, total as u32, end);
         }
+        self.events.push_back(Event::Response { stream: id, token, head, body, end });
+        Ok(())
     }
 
     /// Ends a call of ours with this status, and tells the peer if it would go on.
@@ -381,8 +289,7 @@ impl Connection {
         length: Option<u64>,
         body: Bytes,
     ) -> Result<(), ConnectionError> {
-        let more = flags & flag::MORE != 0;
-        let end = flags & flag::END != 0;
+        let (end, more) = (flags & flag::END != 0, flags & flag::MORE != 0);
         if body.is_empty() && more {
             self.keepalive.cheap_frame(now)?;
         }
@@ -396,12 +303,15 @@ impl Connection {
             // Late: the stream was answered or given up while this was under way.
             return Ok(());
         };
-        stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
         if let Some(inbox) = &mut stream.inbox {
+            stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
             let total = inbox.total as usize;
             let here = inbox.bytes.len() + body.len();
             if here > total || (!more && here < total) {
                 return Err(protocol(format!("a message of {total} bytes on stream {id} came as {here}")));
+            }
+            if end {
+                return Err(protocol(format!("END on a further part of a message on stream {id}")));
             }
             // Room is made as the bytes come, twice what is here at a time: a claim alone costs nothing.
             if inbox.bytes.capacity() < here {
@@ -413,227 +323,27 @@ impl Connection {
             }
             return Ok(());
         }
-        if stream.peer_ended || stream.state == State::Receiving {
-            return Err(protocol(format!("data on stream {id} after its end")));
-        }
         if stream.state == State::Cancelled {
             return Ok(());
         }
-        stream.peer_ended = end && !more;
+        if stream.peer_ended || (local && !stream.answered) {
+            return Err(protocol(format!("data on stream {id} before the response, or after the end")));
+        }
+        stream.receive.receive(body.len() as u32 + ITEM_COST).map_err(|_| overrun("stream"))?;
+        let total = if more { length } else { Some(body.len() as u64) };
+        let Some(total) = total.filter(|total| body.len() as u64 <= *total) else {
+            return Err(protocol("an item in parts that does not say how long it is, or is longer"));
+        };
+        if total > u64::from(max) {
+            return Err(ConnectionError::ours(
+                ErrorCode::TooLarge,
+                format!("an item of {total} bytes on stream {id}; the limit is {max}"),
+            ));
+        }
         if more {
-            let total = length.and_then(|length| u32::try_from(length).ok()).filter(|total| *total <= max);
-            let Some(total) = total.filter(|total| body.len() <= *total as usize) else {
-                return Err(ConnectionError::ours(
-                    ErrorCode::TooLarge,
-                    format!("an item of {length:?} bytes on stream {id}; the limit is {max}"),
-                ));
-            };
-            self.begin_message(id, total, &body, end, InboxOf::Item);
-            return Ok(());
-        }
-        let token = stream.token;
-        self.events.push_back(Event::Item { stream: id, token, body });
-        if end && !local {
-            self.events.push_back(Event::Ended { stream: id, token, head: None });
-        }
-        Ok(())
-    }
-
-    /// A message that comes in parts has begun. What may come unasked counts at once, the rest when there is room.
-    fn begin_message(&mut self, id: StreamId, total: u32, first: &[u8], end: bool, of: InboxOf) {
-        let unasked = total.min(self.config.stream_credit);
-        let reserved = unasked == total;
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        let bytes = BytesMut::from(first);
-        stream.inbox = Some(Box::new(Inbox { total, bytes, end, of, reserved }));
-        stream.buffered += unasked;
-        self.buffered += unasked as usize;
-        if !reserved {
-            self.waiting += unasked as usize;
-            self.reservations.push_back(id);
-            self.grant_reservations();
-        }
-    }
-
-    /// A message that came in parts is whole.
-    fn complete(&mut self, now: Instant, id: StreamId) {
-        let local = self.is_local(id);
-        let Some(stream) = self.streams.get_mut(id) else { return };
-        let Some(inbox) = stream.inbox.take() else { return };
-        let Inbox { bytes, end, of, .. } = *inbox;
-        let (body, token) = (bytes.freeze(), stream.token);
-        stream.peer_ended = end;
-        match of {
-            InboxOf::Request(head, received) => {
-                stream.state = State::Running;
-                let (oneway, deadline) = (stream.oneway.is_some(), stream.deadline);
-                self.events.push_back(Event::Request(Incoming {
-                    stream: id,
-                    head: *head,
-                    body,
-                    oneway,
-                    end,
-                    received,
-                    deadline,
-                }));
-            }
-            InboxOf::Response(head) => {
-                if end {
-                    self.free(id);
-                    self.open_pending(now);
-                } else {
-                    self.unreserve(id);
-                }
-                self.events.push_back(Event::Response { token, head, body, end });
-            }
-            InboxOf::Item => {
-                // What the reader has not taken counts against the stream's own credit; the room was for the rest.
-                self.unreserve(id);
-                self.events.push_back(Event::Item { stream: id, token, body });
-                if end && !local {
-                    self.events.push_back(Event::Ended { stream: id, token, head: None });
-                }
-            }
-        }
-    }
-
-    fn on_end(&mut self, id: StreamId, header: &[u8]) -> Result<(), ConnectionError> {
-        if id.0 == 0 || !self.was_opened(id) {
-            return Err(protocol(format!("END on stream {id}, which was not opened")));
-        }
-        let local = self.is_local(id);
-        let max_metadata = self.config.max_metadata;
-        let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
-        if stream.peer_ended || stream.inbox.is_some() || stream.state == State::Receiving {
-            return Err(protocol(format!(
-                "END on stream {id} in the middle of a message, or for the second time"
-            )));
-        }
-        stream.peer_ended = true;
-        let (token, state) = (stream.token, stream.state);
-        let head = if local {
-            let head = match ResponseHead::decode(header, max_metadata) {
-                Ok((head, _)) => head,
-                Err(reason) => ResponseHead {
-                    status: Some(Status::internal(format!(
-                        "the end of the response cannot be read: {reason}"
-                    ))),
-                    ..ResponseHead::default()
-                },
-            };
-            self.free(id);
-            Some(Box::new(head))
+            self.begin_message(id, total as u32, &body, end, InboxOf::Item);
         } else {
-            None
-        };
-        if state != State::Cancelled {
-            self.events.push_back(Event::Ended { stream: id, token, head });
-        }
-        Ok(())
-    }
-
-    fn on_cancel(&mut self, now: Instant, id: StreamId, header: &[u8]) -> Result<(), ConnectionError> {
-        if id.0 == 0 || !self.was_opened(id) {
-            return Err(protocol(format!("CANCEL of stream {id}, which was not opened")));
-        }
-        let reason = CancelReason::from_number(header.first().copied().unwrap_or(0));
-        let local = self.is_local(id);
-        let state = self.streams.get_mut(id).map(|stream| stream.state);
-        match state {
-            // It crossed our answer.
-            None | Some(State::Cancelled) => {
-                self.late_cancels = self.late_cancels.checked_sub(1).ok_or_else(|| {
-                    ConnectionError::ours(ErrorCode::TooManyCheapFrames, "more cancels than requests")
-                })?;
-            }
-            Some(_) if local => {
-                if let Some(stream) = self.free(id) {
-                    let status = Status::unavailable("the server gave up the call");
-                    self.events.push_back(Event::Failed { token: stream.token, status });
-                }
-                self.open_pending(now);
-            }
-            // Nobody has heard of it.
-            Some(State::Receiving) => {
-                self.free(id);
-            }
-            Some(_) => {
-                self.drop_inbox(id);
-                if let Some(stream) = self.streams.get_mut(id) {
-                    stream.state = State::Cancelled;
-                    stream.deadline = None;
-                    stream.outbox = None;
-                    self.events.push_back(Event::Cancelled { stream: id, reason });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn on_credit(
-        &mut self,
-        now: Instant,
-        id: StreamId,
-        flags: u8,
-        header: &[u8],
-    ) -> Result<(), ConnectionError> {
-        let Ok(bytes) = header.try_into().map(u32::from_le_bytes) else {
-            return Err(protocol("a CREDIT frame whose header is not 4 bytes"));
-        };
-        if bytes == 0 {
-            self.keepalive.cheap_frame(now)?;
-        }
-        let too_much = |_| ConnectionError::ours(ErrorCode::FlowControl, "more than 4 GiB of credit");
-        if id.0 == 0 {
-            if flags & flag::ONEWAY != 0 {
-                self.send_oneway.grant(bytes).map_err(too_much)?;
-                self.open_pending(now);
-            } else {
-                self.send_window.grant(bytes).map_err(too_much)?;
-            }
-            return Ok(());
-        }
-        if !self.was_opened(id) {
-            return Err(protocol(format!("CREDIT for stream {id}, which was not opened")));
-        }
-        if let Some(stream) = self.streams.get_mut(id) {
-            stream.send.grant(bytes).map_err(too_much)?;
-            self.queue_turn(id);
-        }
-        Ok(())
-    }
-
-    fn on_ping(&mut self, now: Instant, header: &[u8]) -> Result<(), ConnectionError> {
-        self.keepalive.cheap_frame(now)?;
-        if header.len() != 8 {
-            return Err(protocol("a PING frame whose header is not 8 bytes"));
-        }
-        self.send_bare(Kind::PONG, 0, StreamId(0), header);
-        Ok(())
-    }
-
-    fn on_pong(&mut self, now: Instant, header: &[u8]) -> Result<(), ConnectionError> {
-        let Ok(number) = header.try_into().map(u64::from_le_bytes) else {
-            return Err(protocol("a PONG frame whose header is not 8 bytes"));
-        };
-        if !self.keepalive.pong(number, now) {
-            self.keepalive.cheap_frame(now)?;
-        }
-        self.drain_pong(number);
-        Ok(())
-    }
-
-    /// Notes that bytes of bodies came on the connection, and grants them again: they have reached their stream's
-    /// buffer, whose own credit bounds it.
-    #[inline]
-    fn received(&mut self, bytes: usize) -> Result<(), ConnectionError> {
-        if bytes == 0 {
-            return Ok(());
-        }
-        let bytes = bytes as u32;
-        self.receive_window.receive(bytes).map_err(|_| overrun("connection"))?;
-        if let Some(grant) = self.receive_window.consume(bytes) {
-            self.send_bare(Kind::CREDIT, 0, StreamId(0), &grant.to_le_bytes());
+            self.hand_item(now, id, body, end);
         }
         Ok(())
     }

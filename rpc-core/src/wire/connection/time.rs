@@ -8,7 +8,8 @@ use super::super::error::{CancelReason, ConnectionError, ErrorCode};
 use super::super::field::{Reader, put_bytes, put_number};
 use super::super::frame::Kind;
 use super::super::head::ResponseHead;
-use super::super::stream::{State, Stream, StreamId};
+use super::super::stream::{State, StreamId};
+use super::room::Room;
 use super::{Connection, Event};
 use crate::status::{Certainty, Status};
 
@@ -66,7 +67,7 @@ impl Connection {
             calls,
             pending: self.pending.len() + self.pending_oneway.len(),
             serving: self.streams.len() - calls,
-            buffered: self.buffered,
+            buffered: self.rooms.iter().map(|room| room.used).sum(),
             unwritten: self.out.len(),
             round_trip: self.keepalive.srtt(),
         }
@@ -154,13 +155,8 @@ impl Connection {
         };
         let due: Vec<StreamId> =
             self.streams.iter().filter(|(_, stream)| look(stream.deadline)).map(|(id, _)| id).collect();
-        for pending in self.pending.iter_mut().chain(&mut self.pending_oneway) {
-            if pending.call.is_some()
-                && look(pending.deadline)
-                && let Some((_, _, options)) = pending.call.take()
-            {
-                self.events.push_back(Event::Expired { token: options.token });
-            }
+        for queue in [&mut self.pending, &mut self.pending_oneway] {
+            queue.expire(&mut look, |token| self.events.push_back(Event::Expired { token }));
         }
         self.next_deadline = next.map(|next| next.max(now + TICK));
         for id in due {
@@ -180,15 +176,7 @@ impl Connection {
                 self.events.push_back(Event::Expired { token });
             }
             // Nobody but us has heard of it: the rest of it will be dropped as late.
-            State::Receiving => {
-                // `free` gives the credit of a oneway request back; what is left to do for one is nothing.
-                let cost = self.free(id).and_then(|stream| stream.oneway).map(|_| 0);
-                self.refuse(
-                    id,
-                    cost,
-                    Status::deadline_exceeded("the time was up before the whole request was here"),
-                );
-            }
+            State::Receiving => self.refuse_late(id),
             State::Running => self.events.push_back(Event::Overdue { stream: id }),
             State::Cancelled => {}
         }
@@ -223,7 +211,7 @@ impl Connection {
 
     /// Whether nothing is open in either direction.
     pub fn is_idle(&self) -> bool {
-        self.streams.len() == 0 && self.pending.is_empty() && self.pending_oneway.is_empty()
+        self.streams.len() == 0 && self.pending.len() == 0 && self.pending_oneway.len() == 0
     }
 
     /// Whether a drain is over: the peer can open nothing any more, and nothing is open.
@@ -231,7 +219,8 @@ impl Connection {
         matches!(self.drain, Drain::After(_)) && self.streams.len() == 0
     }
 
-    pub(super) fn on_drain(&mut self, header: &[u8]) -> Result<(), ConnectionError> {
+    pub(super) fn on_drain(&mut self, now: Instant, header: &[u8]) -> Result<(), ConnectionError> {
+        self.keepalive.cheap_frame(now)?;
         let (mut last, mut code, mut message) = (u64::MAX, 0, String::new());
         for field in Reader::new(header) {
             let Ok(field) = field else {
@@ -252,12 +241,7 @@ impl Connection {
             self.events.push_back(Event::Draining);
         }
         let moved = Status::unavailable("the server is shutting down");
-        for pending in self.pending.drain(..).chain(self.pending_oneway.drain(..)) {
-            if let Some((_, _, options)) = pending.call {
-                let status = moved.clone().with_certainty(Certainty::NotSent);
-                self.events.push_back(Event::Failed { token: options.token, status });
-            }
-        }
+        self.fail_pending(&moved);
         // What the peer has not accepted it will never run; no need to wait for it to say so one by one.
         let refused: Vec<StreamId> = self
             .streams
@@ -300,43 +284,50 @@ impl Connection {
         if !error.by_peer && error.code != ErrorCode::Transport {
             self.send_drain(None, error.code, &error.message);
         }
-        let message = error.to_string();
+        let status = Status::unavailable(error.to_string());
         self.error = Some(error);
         self.turns.clear();
-        self.reservations.clear();
+        self.rooms.iter_mut().for_each(Room::clear_queue);
         self.next_deadline = None;
-        for pending in self.pending.drain(..).chain(self.pending_oneway.drain(..)) {
-            if let Some((_, _, options)) = pending.call {
-                let status = Status::unavailable(message.clone()).with_certainty(Certainty::NotSent);
-                self.events.push_back(Event::Failed { token: options.token, status });
-            }
-        }
+        self.fail_pending(&status);
         let open: Vec<StreamId> = self.streams.iter().map(|(id, _)| id).collect();
         for id in open {
-            if let Some(stream) = self.streams.remove(id) {
-                self.lose(id, stream, &message);
-            }
+            self.lose(id, &status);
         }
-        self.waiting = 0;
-        self.local_open = 0;
-        self.remote_open = 0;
-        self.buffered = 0;
     }
 
-    fn lose(&mut self, id: StreamId, stream: Stream, message: &str) {
-        let token = stream.token;
+    /// Ends the calls that wait for a stream: nothing of them was sent.
+    fn fail_pending(&mut self, status: &Status) {
+        while let Some(pending) = self.pending.pop().or_else(|| self.pending_oneway.pop()) {
+            let status = status.clone().with_certainty(Certainty::NotSent);
+            self.events.push_back(Event::Failed { token: pending.token(), status });
+        }
+    }
+
+    fn lose(&mut self, id: StreamId, status: &Status) {
+        self.drop_inbox(id);
+        let Some(stream) = self.streams.get_mut(id) else { return };
         match stream.state {
             State::Open => {
                 // A request of which a byte is still here cannot have been run, for the peer waits for all of it.
-                let certainty =
-                    if stream.ends_at > self.written { Certainty::NotSent } else { Certainty::Unknown };
-                let status = Status::unavailable(message.to_owned()).with_certainty(certainty);
-                self.events.push_back(Event::Failed { token, status });
+                let sent = stream.ends_at <= self.written;
+                let certainty = if sent { Certainty::Unknown } else { Certainty::NotSent };
+                let event =
+                    Event::Failed { token: stream.token, status: status.clone().with_certainty(certainty) };
+                self.free(id);
+                self.events.push_back(event);
             }
-            State::Running => {
+            // Its handler is there, and is to hear of it; the stream is found by it until it is gone.
+            State::Running if !stream.ended => {
+                stream.state = State::Cancelled;
+                stream.deadline = None;
+                stream.outbox = None;
                 self.events.push_back(Event::Cancelled { stream: id, reason: CancelReason::ConnectionLost });
             }
-            State::Receiving | State::Cancelled => {}
+            State::Running | State::Receiving => {
+                self.free(id);
+            }
+            State::Cancelled => {}
         }
     }
 

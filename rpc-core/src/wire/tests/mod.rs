@@ -1,0 +1,25 @@
+//! Tests of the protocol: two connections against each other on a virtual clock, and one against a script.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | [`pair`] | the two connections, their links and their clock |
+//! | [`operations`] | random operations on a pair, and what must hold after each |
+//! | [`script`] | a peer that sends what a test says |
+//! | `edges` | every edge of the diagram in `stream.rs` |
+//! | `flow` | credit, large messages, fairness, back-pressure |
+//! | `items` | streams of items |
+//! | `time` | deadlines, keepalive, drain, loss |
+//! | `hostile` | every rule of PROTOCOL.md, broken |
+//! | `properties` | round trips, splits, conservation |
+//! | `vectors` | golden bytes |
+
+use crate::wire;
+
+mod edges;
+mod flow;
+mod hostile;
+mod items;
+mod operations;
+mod pair;
+mod script;
+mod time;
