@@ -19,3 +19,10 @@
 //!
 //! Each is one file in `src/bin`, to be read from the top; the tour is a folder. Each asserts what it claims, so that a
 //! run that ends well is a test that passed.
+
+pub mod greeter;
+
+// Every snippet of the guide is compiled, and run where it can be.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/GUIDE.md")]
+struct Guide;

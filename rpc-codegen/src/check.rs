@@ -32,6 +32,13 @@ pub(crate) fn types(
     for (index, item) in (0..).zip(&file.proto.message_type) {
         walk.message(item, &scope, &[4, index]);
     }
+    for (index, service) in (0..).zip(&file.proto.service).filter(|_| json) {
+        for (at, method) in (0..).zip(&service.method) {
+            for ty in [method.input_type(), method.output_type()] {
+                crate::json::refuse(ty, &file.place(&[6, index, 2, at]), externs, walk.problems);
+            }
+        }
+    }
 }
 
 struct Walk<'a> {
@@ -50,7 +57,7 @@ impl Walk<'_> {
         }
         for (index, field) in (0..).zip(&message.field).filter(|_| self.json) {
             crate::json::refuse(
-                field,
+                field.type_name(),
                 &self.file.place(&[path, &[2, index]].concat()),
                 self.externs,
                 self.problems,

@@ -2,7 +2,7 @@
 //!
 //! It goes into a file of its own beside the package's, `shop.v1-json.rs`, to keep that one as a person would write it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use prost_types::field_descriptor_proto::{Label, Type};
@@ -118,17 +118,12 @@ fn enum_path(attrs: &[syn::Attribute]) -> String {
     rest.split(['"', ')']).next().unwrap_or_default().to_owned()
 }
 
-/// Refuses fields of well-known types that have no JSON.
-pub(crate) fn refuse(
-    field: &FieldDescriptorProto,
-    place: &str,
-    externs: &Externs,
-    problems: &mut Vec<Problem>,
-) {
-    if externs.lacks_json(field.type_name()) {
+/// Refuses well-known types that have no JSON.
+pub(crate) fn refuse(ty: &str, place: &str, externs: &Externs, problems: &mut Vec<Problem>) {
+    if externs.lacks_json(ty) {
         problems.push(Problem::new(
             place,
-            format!("`{}` has no JSON form", &field.type_name()[1..]),
+            format!("`{}` has no JSON form", &ty[1..]),
             "speak protobuf only: `codecs([\"Protobuf\"])`",
         ));
     }
@@ -147,7 +142,11 @@ pub(crate) fn places<'a>(files: impl IntoIterator<Item = &'a FileCode>) -> Place
 
 /// The file for these types, all in the module `package` or below.
 pub(crate) fn file(package: &[String], declared: &[&Declared], places: &Places<'_>) -> String {
-    let mut code = String::from("#[allow(deprecated)] const _: () = { use ::rpc_core::proto::json;");
+    // Formatted as it is written: these files are large, and to parse and print them again would take most of a run.
+    let mut code = format!(
+        "{MARK}: the JSON of the messages beside.\n// Do not edit: change the .proto and generate again.\n\n\
+         #[allow(deprecated)]\nconst _: () = {{\n    use ::rpc_core::proto::json;\n\n"
+    );
     let mut messages = Vec::new();
     for declared in declared {
         let path = path(package, &declared.module, &declared.ident);
@@ -161,14 +160,14 @@ pub(crate) fn file(package: &[String], declared: &[&Declared], places: &Places<'
         }
     }
     if !messages.is_empty() {
-        write!(code, "json::serde!({});", messages.join(", ")).expect("a string takes all");
+        _ = writeln!(code, "    json::serde!(");
+        for path in messages {
+            _ = writeln!(code, "        {path},");
+        }
+        _ = writeln!(code, "    );");
     }
-    code.push_str("};");
-    let parsed = syn::parse_file(&code).expect("what is written here is Rust");
-    let text = prettyplease::unparse(&parsed);
-    format!(
-        "{MARK}: the JSON of the messages beside.\n// Do not edit: change the .proto and generate again.\n\n{text}"
-    )
+    code.push_str("};\n");
+    code
 }
 
 fn message(
@@ -185,100 +184,120 @@ fn message(
         match field {
             Field::Own { ident, keys: own, stands, kind } => {
                 let kind = format!("json::{stands}<{}>", spell(kind, package, places));
-                let index = keys.len();
-                let key = &own.0;
-                _ = write!(write, "out.field::<{kind}, _>({key:?}, &self.{ident})?;");
-                _ = write!(read, "{index} => from.field::<{kind}, _>(&mut self.{ident}),");
+                let (index, key) = (keys.len(), &own.0);
+                _ = writeln!(write, "            out.field::<{kind}, _>({key:?}, &self.{ident})?;");
+                _ = writeln!(read, "                {index} => from.field::<{kind}, _>(&mut self.{ident}),");
                 keys.push(own.clone());
             }
             Field::Oneof { ident, oneof, members } => {
                 let (parent, own) = oneof.rsplit_once("::").unwrap_or(("", oneof));
                 let module: Vec<String> = parent.split("::").map(str::to_owned).collect();
                 let oneof = self::path(package, &module, own);
-                _ = write!(write, "match &self.{ident} {{");
+                _ = writeln!(write, "            match &self.{ident} {{");
                 for (variant, own, kind) in members {
                     let kind = spell(kind, package, places);
-                    let index = keys.len();
-                    let key = &own.0;
-                    _ = write!(
+                    let (index, key) = (keys.len(), &own.0);
+                    let variant = format!("{oneof}::{variant}");
+                    _ = writeln!(
                         write,
-                        "Some({oneof}::{variant}(value)) => out.member::<{kind}, _>({key:?}, value)?,"
+                        "                Some({variant}(value)) => out.member::<{kind}, _>({key:?}, value)?,"
                     );
-                    _ = write!(
+                    _ = writeln!(
                         read,
-                        "{index} => from.member::<{kind}, _, _>(&mut self.{ident}, {oneof}::{variant}),"
+                        "                {index} => from.member::<{kind}, _, _>(&mut self.{ident}, {variant}),"
                     );
                     keys.push(own.clone());
                 }
-                write.push_str("None => {} }");
+                write.push_str("                None => {}\n            }\n");
             }
         }
     }
-    let (out_name, from, index) = if keys.is_empty() { ("_", "_", "_") } else { ("out", "from", "field") };
-    let read =
-        if keys.is_empty() { "Ok(())".to_owned() } else { format!("match field {{ {read} _ => Ok(()) }}") };
-    _ = write!(
+    let (to, from, index, read) = if keys.is_empty() {
+        ("_", "_", "_", "            Ok(())\n".to_owned())
+    } else {
+        let all = format!("            match field {{\n{read}                _ => Ok(()),\n            }}\n");
+        ("out", "from", "field", all)
+    };
+    let find = find(&keys);
+    _ = writeln!(
         out,
-        "impl json::Message for {path} {{
-            const NAME: &'static str = {name:?};
-            fn write<M: json::SerializeMap>(&self, {out_name}: &mut json::Members<'_, M>)
-                -> ::core::result::Result<(), M::Error> {{ {write} Ok(()) }}
-            {}
-            fn read<'de, A: json::MapAccess<'de>>(&mut self, {index}: usize, {from}: &mut json::Entry<'_, A>)
-                -> ::core::result::Result<(), A::Error> {{ {read} }}
-        }}",
-        find(&keys)
+        "    impl json::Message for {path} {{
+        const NAME: &'static str = {name:?};
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            {to}: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {{
+{write}            Ok(())
+        }}
+
+{find}
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            {index}: usize,
+            {from}: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {{
+{read}        }}
+    }}
+"
     );
 }
 
 /// Keys to numbers. What is one field's name in JSON goes before what is another's in the .proto.
 fn find(keys: &[Keys]) -> String {
     let mut arms: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    let mut taken: Vec<&str> = Vec::new();
+    let mut taken: HashSet<&str> = HashSet::new();
     for (index, Keys(json, _)) in keys.iter().enumerate() {
-        if !taken.contains(&json.as_str()) {
-            taken.push(json);
+        if taken.insert(json) {
             arms.entry(index).or_default().push(json);
         }
     }
     for (index, Keys(_, proto)) in keys.iter().enumerate() {
-        if !taken.contains(&proto.as_str()) {
-            taken.push(proto);
+        if taken.insert(proto) {
             arms.entry(index).or_default().push(proto);
         }
     }
-    if arms.is_empty() {
-        return "fn find(_: &str) -> ::core::option::Option<usize> { None }".to_owned();
-    }
     let arm = |(index, keys): (usize, Vec<&str>)| {
         let keys: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
-        format!("{} => Some({index}),", keys.join(" | "))
+        format!("                {} => Some({index}),\n", keys.join(" | "))
     };
     let arms: String = arms.into_iter().map(arm).collect();
-    format!("fn find(key: &str) -> ::core::option::Option<usize> {{ match key {{ {arms} _ => None }} }}")
+    let (key, body) = match arms.as_str() {
+        "" => ("_", "            None\n".to_owned()),
+        arms => {
+            ("key", format!("            match key {{\n{arms}                _ => None,\n            }}\n"))
+        }
+    };
+    format!("        fn find({key}: &str) -> ::core::option::Option<usize> {{\n{body}        }}\n")
 }
 
 fn enumeration_code(out: &mut String, path: &str, name: &str, values: &[(String, i32)]) {
-    let mut names: Vec<i32> = Vec::new();
+    let mut seen = HashSet::new();
     let (mut to_name, mut to_number) = (String::new(), String::new());
     for (value, number) in values {
-        if !names.contains(number) {
-            names.push(*number);
-            _ = write!(to_name, "{number} => Some({value:?}),");
+        if seen.insert(*number) {
+            _ = writeln!(to_name, "                {number} => Some({value:?}),");
         }
-        _ = write!(to_number, "{value:?} => Some({number}),");
+        _ = writeln!(to_number, "                {value:?} => Some({number}),");
     }
-    _ = write!(
+    _ = writeln!(
         out,
-        "impl json::Enumeration for {path} {{
-            const NAME: &'static str = {name:?};
-            fn name(number: i32) -> ::core::option::Option<&'static str> {{
-                match number {{ {to_name} _ => None }}
+        "    impl json::Enumeration for {path} {{
+        const NAME: &'static str = {name:?};
+
+        fn name(number: i32) -> ::core::option::Option<&'static str> {{
+            match number {{
+{to_name}                _ => None,
             }}
-            fn number(name: &str) -> ::core::option::Option<i32> {{
-                match name {{ {to_number} _ => None }}
+        }}
+
+        fn number(name: &str) -> ::core::option::Option<i32> {{
+            match name {{
+{to_number}                _ => None,
             }}
-        }}"
+        }}
+    }}
+"
     );
 }
 

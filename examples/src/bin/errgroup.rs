@@ -90,12 +90,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("out of time    {}, after {:.0?}", error.code(), began.elapsed());
     assert_eq!(error.code(), Code::DeadlineExceeded);
 
-    // The server heard of it: three mortgages, and nothing else, were dropped in their handlers.
+    // The server heard of it: none of the mortgages is still being computed.
     let began = Instant::now();
-    while dropped.load(Ordering::Relaxed) < 3 && began.elapsed() < Duration::from_secs(2) {
+    while server.snapshot().calls > 0 {
+        assert!(began.elapsed() < Duration::from_secs(2), "the server still works for nobody");
         sleep(Duration::from_millis(5)).await;
     }
-    println!("at the server  {} handlers were dropped", dropped.load(Ordering::Relaxed));
-    assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    let dropped = dropped.load(Ordering::Relaxed);
+    println!("at the server  {dropped} handlers were dropped, none is left");
+    assert!(dropped > 0);
     Ok(())
 }

@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         // The caller matches on the error as the implementor wrote it.
         match bank.withdraw(1, 900).await {
             Err(BankError::TooPoor { id: 1, balance }) => {
-                println!("  too little       has only {balance} cents")
+                println!("  too little       has only {balance} cents");
             }
             other => panic!("expected TooPoor, got {other:?}"),
         }

@@ -133,7 +133,8 @@ impl TryFrom<Timestamp> for SystemTime {
     fn try_from(at: Timestamp) -> Result<Self, OutOfRange> {
         let nanos = u32::try_from(at.nanos).ok().filter(|nanos| *nanos < NANOS as u32).ok_or(OutOfRange)?;
         let seconds = time::Duration::from_secs(at.seconds.unsigned_abs());
-        let whole = if at.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+        let whole =
+            if at.seconds < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
         whole.and_then(|whole| whole.checked_add(time::Duration::new(0, nanos))).ok_or(OutOfRange)
     }
 }
@@ -187,7 +188,9 @@ impl<T> Visitor<'_> for Text<T> {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = text::timestamp(self.seconds, self.nanos);
-        serializer.serialize_str(&text.ok_or_else(|| S::Error::custom("the timestamp is not in the years 1 to 9999"))?)
+        serializer.serialize_str(
+            &text.ok_or_else(|| S::Error::custom("the timestamp is not in the years 1 to 9999"))?,
+        )
     }
 }
 
@@ -226,7 +229,9 @@ impl Serialize for FieldMask {
                     '_' => chars.next().filter(char::is_ascii_lowercase).map(|c| c.to_ascii_uppercase()),
                     c => Some(c).filter(|c| !c.is_ascii_uppercase()),
                 };
-                out.push(next.ok_or_else(|| S::Error::custom(format_args!("the path `{path}` has no JSON form")))?);
+                out.push(
+                    next.ok_or_else(|| S::Error::custom(format_args!("the path `{path}` has no JSON form")))?,
+                );
             }
         }
         serializer.serialize_str(&out)

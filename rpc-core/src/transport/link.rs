@@ -3,6 +3,7 @@
 //! All state of a connection is under one lock that is held for a few hundred instructions at a time, never across an
 //! await. Wakers are collected under it and woken outside.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -41,7 +42,7 @@ pub(crate) struct State {
     /// The peer's calls whose handlers have a task, by token.
     serving: Slab<Serving>,
     /// What the driver has to act on.
-    pub(crate) inbound: Vec<Event>,
+    pub(crate) inbound: VecDeque<Event>,
     /// Whom to wake once the lock is free.
     wakers: Vec<Waker>,
     /// The driver's waker, and whether it needs it.
@@ -102,7 +103,7 @@ impl Link {
                 wire,
                 calls: Slab::new(),
                 serving: Slab::new(),
-                inbound: Vec::new(),
+                inbound: VecDeque::new(),
                 wakers: Vec::new(),
                 driver: None,
                 asleep: false,
@@ -181,14 +182,14 @@ impl Link {
 
     /// Opens a call.
     #[inline]
-    pub(crate) fn call(self: Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
+    pub(crate) fn call(self: Arc<Self>, call: Outbound<'_>) -> Result<Exchange, OpenError> {
         let started = now();
         let Outbound { head, body, oneway, context, deadline, path } = call;
         let key = self.with(|state| {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
-            let slot = match state.wire.open(started, head, body, Open { token, oneway, end: true })? {
+            let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
                 Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
                 Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
                 Opened::Handed => Slot::Done(Outcome::Handed),
@@ -239,6 +240,10 @@ impl State {
     /// that no event outlives the token that it names.
     #[inline]
     pub(crate) fn settle(&mut self, at: Option<Instant>) {
+        if self.calls.is_empty() && self.inbound.is_empty() {
+            // A server without calls of its own: all of it is the driver's, and need not be moved one by one.
+            return self.wire.swap_events(&mut self.inbound);
+        }
         while let Some(event) = self.wire.poll_event() {
             let (token, outcome) = match event {
                 Event::Response { token, head, body, end: true, .. } => {
@@ -266,7 +271,7 @@ impl State {
                     continue;
                 }
                 other => {
-                    self.inbound.push(other);
+                    self.inbound.push_back(other);
                     continue;
                 }
             };
@@ -343,9 +348,9 @@ impl State {
 }
 
 /// A call to be opened.
-pub(crate) struct Outbound {
+pub(crate) struct Outbound<'a> {
     pub(crate) head: RequestHead,
-    pub(crate) body: Bytes,
+    pub(crate) body: &'a Bytes,
     pub(crate) oneway: bool,
     pub(crate) deadline: Option<Instant>,
     /// The context that the call is made in, for its part of a budget report.

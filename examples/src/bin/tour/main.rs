@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
         None => {}
         Some(child::ARGUMENT) => return child::run(args.collect()).await,
         Some(other) => {
-            eprintln!("unexpected argument {other:?}; usage: tour");
+            eprintln!("the tour takes no argument, such as {other:?}: cargo run --bin tour");
             return ExitCode::from(2);
         }
     }
@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     let shown = tokio::select! {
         shown = tour(&mut page) => shown,
         // What is dropped here takes the processes with it.
-        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        _ = tokio::signal::ctrl_c() => Err("it was interrupted".into()),
     };
     match shown {
         Ok(()) => {

@@ -1,8 +1,7 @@
 //! What a person sees: titled sections, aligned rows, and colour where it is wanted.
 
 use std::error::Error;
-use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::time::Instant;
 
 /// How a part of the tour went.
@@ -33,18 +32,18 @@ impl Page {
     pub(crate) fn title(&mut self, title: &str, about: &str) {
         self.sections += 1;
         let number = self.sections;
-        println!("\n{}  {}", self.paint("1;36", &format!("{number}. {title}")), self.paint("2", about));
+        line(&format!("\n{}  {}", self.paint("1;36", &format!("{number}. {title}")), self.paint("2", about)));
     }
 
     /// A line of a section: what it is about, and what there is to say.
     pub(crate) fn row(&self, label: &str, text: &str) {
         // Padded before it is painted: the codes take no place on the screen.
-        println!("   {} {text}", self.paint("33", &format!("{label:<LABEL$}")));
+        line(&format!("   {} {text}", self.paint("33", &format!("{label:<LABEL$}"))));
     }
 
     /// A remark, beneath a row.
     pub(crate) fn remark(&self, text: &str) {
-        println!("   {:<LABEL$} {}", "", self.paint("2", text));
+        line(&format!("   {:<LABEL$} {}", "", self.paint("2", text)));
     }
 
     /// A bar on a line from 0 to `whole`: from `start`, of this length.
@@ -54,10 +53,8 @@ impl Page {
         let (from, to) = (at(start), at(start + length));
         let filled = (to - from).max(1);
         let rest = (WIDTH as usize).saturating_sub(from + filled);
-        let mut bar = self.paint("2", &"·".repeat(from));
-        let _ =
-            write!(bar, "{}{}", self.paint("32", &"█".repeat(filled)), self.paint("2", &"·".repeat(rest)));
-        bar
+        let dots = |count| self.paint("2", &"·".repeat(count));
+        format!("{}{}{}", dots(from), self.paint("32", &"█".repeat(filled)), dots(rest))
     }
 
     /// Holds the tour to what it says.
@@ -72,12 +69,17 @@ impl Page {
     /// The last line of a tour that went well.
     pub(crate) fn end(&self) {
         let (checks, took) = (self.checks, self.began.elapsed());
-        println!("\n{}", self.paint("1;32", &format!("All as claimed: {checks} checks in {took:.1?}.")));
+        line(&self.paint("1;32", &format!("\nAll as claimed: {checks} checks in {took:.1?}.")));
     }
 
     /// The last line of one that did not.
     pub(crate) fn failed(&self, error: &dyn Error) {
-        println!();
-        eprintln!("The tour breaks off. Not as claimed: {error}");
+        line("");
+        eprintln!("{}", self.paint("1;31", &format!("The tour breaks off: {error}")));
     }
+}
+
+fn line(text: &str) {
+    // Nobody reads any more (`tour | head`): that is no reason to break off.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Bare {
         const NAME: &'static str = "Bare";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -13,12 +15,14 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("thing", &self.thing)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "thing" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -30,5 +34,8 @@ const _: () = {
             }
         }
     }
-    json::serde!(Bare);
+
+    json::serde!(
+        Bare,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for HttpRule {
         const NAME: &'static str = "annotations.HttpRule";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -14,6 +16,7 @@ const _: () = {
             out.field::<json::List<json::Msg>, _>("more", &self.more)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "get" => Some(0),
@@ -21,6 +24,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -33,5 +37,8 @@ const _: () = {
             }
         }
     }
-    json::serde!(HttpRule);
+
+    json::serde!(
+        HttpRule,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Outer {
         const NAME: &'static str = "clash.Outer";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -14,6 +16,7 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("inside", &self.inside)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "inner" => Some(0),
@@ -21,6 +24,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -33,21 +37,22 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for outer::Inner {
         const NAME: &'static str = "clash.Outer.Inner";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Implicit<json::Scalar>, _>("text", &self.text)?;
             match &self.kind {
-                Some(outer::inner::Kind::Good(value)) => {
-                    out.member::<json::Scalar, _>("good", value)?
-                }
+                Some(outer::inner::Kind::Good(value)) => out.member::<json::Scalar, _>("good", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "text" => Some(0),
@@ -55,6 +60,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -62,34 +68,27 @@ const _: () = {
         ) -> ::core::result::Result<(), A::Error> {
             match field {
                 0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.text),
-                1 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.kind, outer::inner::Kind::Good)
-                }
+                1 => from.member::<json::Scalar, _, _>(&mut self.kind, outer::inner::Kind::Good),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for SenderClient {
         const NAME: &'static str = "clash.SenderClient";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             match &self.kind {
-                Some(sender_client::KindOneOf::Kind(value)) => {
-                    out.member::<json::Scalar, _>("kind", value)?
-                }
-                Some(sender_client::KindOneOf::Other(value)) => {
-                    out.member::<json::Msg, _>("other", value)?
-                }
+                Some(sender_client::KindOneOf::Kind(value)) => out.member::<json::Scalar, _>("kind", value)?,
+                Some(sender_client::KindOneOf::Other(value)) => out.member::<json::Msg, _>("other", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "kind" | "kind_" => Some(0),
@@ -97,41 +96,34 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.kind, sender_client::KindOneOf::Kind)
-                }
-                1 => {
-                    from.member::<
-                            json::Msg,
-                            _,
-                            _,
-                        >(&mut self.kind, sender_client::KindOneOf::Other)
-                }
+                0 => from.member::<json::Scalar, _, _>(&mut self.kind, sender_client::KindOneOf::Kind),
+                1 => from.member::<json::Msg, _, _>(&mut self.kind, sender_client::KindOneOf::Other),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for sender_client::Kind {
         const NAME: &'static str = "clash.SenderClient.Kind";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -140,5 +132,11 @@ const _: () = {
             Ok(())
         }
     }
-    json::serde!(Outer, outer::Inner, SenderClient, sender_client::Kind);
+
+    json::serde!(
+        Outer,
+        outer::Inner,
+        SenderClient,
+        sender_client::Kind,
+    );
 };

@@ -4,17 +4,21 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Hello {
         const NAME: &'static str = "clash.greeter.Hello";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -23,5 +27,8 @@ const _: () = {
             Ok(())
         }
     }
-    json::serde!(Hello);
+
+    json::serde!(
+        Hello,
+    );
 };

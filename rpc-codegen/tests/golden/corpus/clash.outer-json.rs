@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Inside {
         const NAME: &'static str = "clash.outer.Inside";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -14,6 +16,7 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("deep", &self.deep)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "hello" => Some(0),
@@ -21,6 +24,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -33,17 +37,21 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for inside::Deep {
         const NAME: &'static str = "clash.outer.Inside.Deep";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -52,5 +60,9 @@ const _: () = {
             Ok(())
         }
     }
-    json::serde!(Inside, inside::Deep);
+
+    json::serde!(
+        Inside,
+        inside::Deep,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Message {
         const NAME: &'static str = "comments.Message";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -19,13 +21,12 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("g", &self.g)?;
             out.field::<json::Implicit<json::Scalar>, _>("i", &self.i)?;
             match &self.choice {
-                Some(message::Choice::H(value)) => {
-                    out.member::<json::Scalar, _>("h", value)?
-                }
+                Some(message::Choice::H(value)) => out.member::<json::Scalar, _>("h", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "a" => Some(0),
@@ -40,6 +41,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -54,16 +56,13 @@ const _: () = {
                 5 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.f),
                 6 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.g),
                 7 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.i),
-                8 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, message::Choice::H)
-                }
+                8 => from.member::<json::Scalar, _, _>(&mut self.choice, message::Choice::H),
                 _ => Ok(()),
             }
         }
     }
-    json::serde!(Message);
+
+    json::serde!(
+        Message,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Question {
         const NAME: &'static str = "custom.options.Question";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -16,16 +18,13 @@ const _: () = {
             out.field::<json::List<json::Scalar>, _>("list", &self.list)?;
             out.field::<json::Map<json::Scalar>, _>("map", &self.map)?;
             match &self.choice {
-                Some(question::Choice::One(value)) => {
-                    out.member::<json::Scalar, _>("one", value)?
-                }
-                Some(question::Choice::Two(value)) => {
-                    out.member::<json::Scalar, _>("two", value)?
-                }
+                Some(question::Choice::One(value)) => out.member::<json::Scalar, _>("one", value)?,
+                Some(question::Choice::Two(value)) => out.member::<json::Scalar, _>("two", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "text" => Some(0),
@@ -38,6 +37,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -45,32 +45,20 @@ const _: () = {
         ) -> ::core::result::Result<(), A::Error> {
             match field {
                 0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.text),
-                1 => {
-                    from.field::<json::Implicit<json::Enum<Answer>>, _>(&mut self.answer)
-                }
+                1 => from.field::<json::Implicit<json::Enum<Answer>>, _>(&mut self.answer),
                 2 => from.field::<json::Optional<json::Enum<Answer>>, _>(&mut self.maybe),
                 3 => from.field::<json::List<json::Scalar>, _>(&mut self.list),
                 4 => from.field::<json::Map<json::Scalar>, _>(&mut self.map),
-                5 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, question::Choice::One)
-                }
-                6 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, question::Choice::Two)
-                }
+                5 => from.member::<json::Scalar, _, _>(&mut self.choice, question::Choice::One),
+                6 => from.member::<json::Scalar, _, _>(&mut self.choice, question::Choice::Two),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Enumeration for Answer {
         const NAME: &'static str = "custom.options.Answer";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("ANSWER_UNKNOWN"),
@@ -78,6 +66,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "ANSWER_UNKNOWN" => Some(0),
@@ -86,5 +75,8 @@ const _: () = {
             }
         }
     }
-    json::serde!(Question);
+
+    json::serde!(
+        Question,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Thing {
         const NAME: &'static str = "far.away.Thing";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -13,12 +15,14 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("up", &self.up)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "up" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -30,14 +34,17 @@ const _: () = {
             }
         }
     }
+
     impl json::Enumeration for Kind {
         const NAME: &'static str = "far.away.Kind";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("BAD"),
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "BAD" => Some(0),
@@ -45,5 +52,8 @@ const _: () = {
             }
         }
     }
-    json::serde!(Thing);
+
+    json::serde!(
+        Thing,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Thing {
         const NAME: &'static str = "far.away.deep.er.Thing";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -13,12 +15,10 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("same", &self.same)?;
             out.field::<json::Optional<json::Msg>, _>("nearer", &self.nearer)?;
             out.field::<json::Implicit<json::Enum<Kind>>, _>("kind", &self.kind)?;
-            out.field::<
-                    json::Implicit<json::Enum<super::super::Kind>>,
-                    _,
-                >("otherKind", &self.other_kind)?;
+            out.field::<json::Implicit<json::Enum<super::super::Kind>>, _>("otherKind", &self.other_kind)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "same" => Some(0),
@@ -28,6 +28,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -37,24 +38,22 @@ const _: () = {
                 0 => from.field::<json::Optional<json::Msg>, _>(&mut self.same),
                 1 => from.field::<json::Optional<json::Msg>, _>(&mut self.nearer),
                 2 => from.field::<json::Implicit<json::Enum<Kind>>, _>(&mut self.kind),
-                3 => {
-                    from.field::<
-                            json::Implicit<json::Enum<super::super::Kind>>,
-                            _,
-                        >(&mut self.other_kind)
-                }
+                3 => from.field::<json::Implicit<json::Enum<super::super::Kind>>, _>(&mut self.other_kind),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Enumeration for Kind {
         const NAME: &'static str = "far.away.deep.er.Kind";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("GOOD"),
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "GOOD" => Some(0),
@@ -62,5 +61,8 @@ const _: () = {
             }
         }
     }
-    json::serde!(Thing);
+
+    json::serde!(
+        Thing,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Old {
         const NAME: &'static str = "old.Old";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -18,10 +20,7 @@ const _: () = {
             out.field::<json::Optional<json::Scalar>, _>("odd", &self.odd)?;
             out.field::<json::Optional<json::Scalar>, _>("flag", &self.flag)?;
             out.field::<json::Optional<json::Enum<Level>>, _>("level", &self.level)?;
-            out.field::<
-                    json::Required<json::Enum<Level>>,
-                    _,
-                >("neededLevel", &self.needed_level)?;
+            out.field::<json::Required<json::Enum<Level>>, _>("neededLevel", &self.needed_level)?;
             out.field::<json::List<json::Scalar>, _>("packed", &self.packed)?;
             out.field::<json::List<json::Scalar>, _>("plain", &self.plain)?;
             out.field::<json::Optional<json::Msg>, _>("part", &self.part)?;
@@ -29,16 +28,13 @@ const _: () = {
             out.field::<json::Required<json::Msg>, _>("empty", &self.empty)?;
             out.field::<json::Map<json::Enum<Level>>, _>("levels", &self.levels)?;
             match &self.choice {
-                Some(old::Choice::One(value)) => {
-                    out.member::<json::Scalar, _>("one", value)?
-                }
-                Some(old::Choice::Two(value)) => {
-                    out.member::<json::Msg, _>("two", value)?
-                }
+                Some(old::Choice::One(value)) => out.member::<json::Scalar, _>("one", value)?,
+                Some(old::Choice::Two(value)) => out.member::<json::Msg, _>("two", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "needed" => Some(0),
@@ -61,6 +57,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -75,33 +72,23 @@ const _: () = {
                 5 => from.field::<json::Optional<json::Scalar>, _>(&mut self.odd),
                 6 => from.field::<json::Optional<json::Scalar>, _>(&mut self.flag),
                 7 => from.field::<json::Optional<json::Enum<Level>>, _>(&mut self.level),
-                8 => {
-                    from.field::<
-                            json::Required<json::Enum<Level>>,
-                            _,
-                        >(&mut self.needed_level)
-                }
+                8 => from.field::<json::Required<json::Enum<Level>>, _>(&mut self.needed_level),
                 9 => from.field::<json::List<json::Scalar>, _>(&mut self.packed),
                 10 => from.field::<json::List<json::Scalar>, _>(&mut self.plain),
                 11 => from.field::<json::Optional<json::Msg>, _>(&mut self.part),
-                12 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.self_)
-                }
+                12 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.self_),
                 13 => from.field::<json::Required<json::Msg>, _>(&mut self.empty),
                 14 => from.field::<json::Map<json::Enum<Level>>, _>(&mut self.levels),
-                15 => {
-                    from.member::<json::Scalar, _, _>(&mut self.choice, old::Choice::One)
-                }
+                15 => from.member::<json::Scalar, _, _>(&mut self.choice, old::Choice::One),
                 16 => from.member::<json::Msg, _, _>(&mut self.choice, old::Choice::Two),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for old::Part {
         const NAME: &'static str = "old.Old.Part";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -110,6 +97,7 @@ const _: () = {
             out.field::<json::List<json::Msg>, _>("again", &self.again)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "inside" => Some(0),
@@ -117,6 +105,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -129,8 +118,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for old::part::Again {
         const NAME: &'static str = "old.Old.Part.Again";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -138,12 +129,14 @@ const _: () = {
             out.field::<json::Optional<json::Scalar>, _>("number", &self.number)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "number" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -155,8 +148,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for old::Two {
         const NAME: &'static str = "old.Old.Two";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -164,12 +159,14 @@ const _: () = {
             out.field::<json::Optional<json::Scalar>, _>("two", &self.two)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "two" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -181,17 +178,21 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Empty {
         const NAME: &'static str = "old.Empty";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -200,8 +201,10 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Enumeration for Level {
         const NAME: &'static str = "old.Level";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 -5 => Some("LEVEL_LOW"),
@@ -209,6 +212,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "LEVEL_LOW" => Some(-5),
@@ -217,5 +221,12 @@ const _: () = {
             }
         }
     }
-    json::serde!(Old, old::Part, old::part::Again, old::Two, Empty);
+
+    json::serde!(
+        Old,
+        old::Part,
+        old::part::Again,
+        old::Two,
+        Empty,
+    );
 };

@@ -4,24 +4,23 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Option {
         const NAME: &'static str = "prelude.Option";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Optional<json::Scalar>, _>("value", &self.value)?;
             match &self.option {
-                Some(option::Option::Some(value)) => {
-                    out.member::<json::Scalar, _>("some", value)?
-                }
-                Some(option::Option::None(value)) => {
-                    out.member::<json::Scalar, _>("none", value)?
-                }
+                Some(option::Option::Some(value)) => out.member::<json::Scalar, _>("some", value)?,
+                Some(option::Option::None(value)) => out.member::<json::Scalar, _>("none", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "value" => Some(0),
@@ -30,6 +29,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -37,26 +37,16 @@ const _: () = {
         ) -> ::core::result::Result<(), A::Error> {
             match field {
                 0 => from.field::<json::Optional<json::Scalar>, _>(&mut self.value),
-                1 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.option, option::Option::Some)
-                }
-                2 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.option, option::Option::None)
-                }
+                1 => from.member::<json::Scalar, _, _>(&mut self.option, option::Option::Some),
+                2 => from.member::<json::Scalar, _, _>(&mut self.option, option::Option::None),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for Vec {
         const NAME: &'static str = "prelude.Vec";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -65,6 +55,7 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("bytes", &self.bytes)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "items" => Some(0),
@@ -72,6 +63,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -84,8 +76,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for String {
         const NAME: &'static str = "prelude.String";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -93,12 +87,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("text", &self.text)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "text" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -110,8 +106,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Box {
         const NAME: &'static str = "prelude.Box";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -119,45 +117,41 @@ const _: () = {
             out.field::<json::Optional<json::Boxed<json::Msg>>, _>("box", &self.r#box)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "box" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.r#box)
-                }
+                0 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.r#box),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for Result {
         const NAME: &'static str = "prelude.Result";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             match &self.result {
-                Some(result::Result::Ok(value)) => {
-                    out.member::<json::Scalar, _>("ok", value)?
-                }
-                Some(result::Result::Err(value)) => {
-                    out.member::<json::Msg, _>("err", value)?
-                }
+                Some(result::Result::Ok(value)) => out.member::<json::Scalar, _>("ok", value)?,
+                Some(result::Result::Err(value)) => out.member::<json::Msg, _>("err", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "ok" => Some(0),
@@ -165,28 +159,23 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.result, result::Result::Ok)
-                }
-                1 => {
-                    from.member::<json::Msg, _, _>(&mut self.result, result::Result::Err)
-                }
+                0 => from.member::<json::Scalar, _, _>(&mut self.result, result::Result::Ok),
+                1 => from.member::<json::Msg, _, _>(&mut self.result, result::Result::Err),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for Status {
         const NAME: &'static str = "prelude.Status";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -194,12 +183,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("code", &self.code)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "code" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -211,8 +202,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for HashMap {
         const NAME: &'static str = "prelude.HashMap";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -220,12 +213,14 @@ const _: () = {
             out.field::<json::Map<json::Scalar>, _>("map", &self.map)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "map" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -237,8 +232,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for hash_map::Bytes {
         const NAME: &'static str = "prelude.HashMap.Bytes";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -246,12 +243,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("bytes", &self.bytes)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "bytes" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -263,17 +262,21 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Some {
         const NAME: &'static str = "prelude.Some";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -282,17 +285,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for None {
         const NAME: &'static str = "prelude.None";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -301,17 +308,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Ok {
         const NAME: &'static str = "prelude.Ok";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -320,17 +331,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Err {
         const NAME: &'static str = "prelude.Err";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -339,17 +354,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Default {
         const NAME: &'static str = "prelude.Default";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -358,17 +377,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Debug {
         const NAME: &'static str = "prelude.Debug";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -377,17 +400,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Clone {
         const NAME: &'static str = "prelude.Clone";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -396,17 +423,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Copy {
         const NAME: &'static str = "prelude.Copy";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -415,17 +446,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Send {
         const NAME: &'static str = "prelude.Send";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -434,17 +469,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Sync {
         const NAME: &'static str = "prelude.Sync";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -453,17 +492,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Future {
         const NAME: &'static str = "prelude.Future";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -472,17 +515,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Call {
         const NAME: &'static str = "prelude.Call";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -491,17 +538,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Channel {
         const NAME: &'static str = "prelude.Channel";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -510,17 +561,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Message {
         const NAME: &'static str = "prelude.Message";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -529,17 +584,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Name {
         const NAME: &'static str = "prelude.Name";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -548,17 +607,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Drop {
         const NAME: &'static str = "prelude.Drop";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -567,17 +630,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Iterator {
         const NAME: &'static str = "prelude.Iterator";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -586,17 +653,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Into {
         const NAME: &'static str = "prelude.Into";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -605,17 +676,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for From {
         const NAME: &'static str = "prelude.From";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -624,17 +699,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for ToString {
         const NAME: &'static str = "prelude.ToString";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -643,17 +722,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Eq {
         const NAME: &'static str = "prelude.Eq";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -662,17 +745,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Hash {
         const NAME: &'static str = "prelude.Hash";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -681,17 +768,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for PartialEq {
         const NAME: &'static str = "prelude.PartialEq";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -700,17 +791,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Fn {
         const NAME: &'static str = "prelude.Fn";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -719,17 +814,21 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for Sized {
         const NAME: &'static str = "prelude.Sized";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -738,9 +837,40 @@ const _: () = {
             Ok(())
         }
     }
+
     json::serde!(
-        Option, Vec, String, Box, Result, Status, HashMap, hash_map::Bytes, Some, None,
-        Ok, Err, Default, Debug, Clone, Copy, Send, Sync, Future, Call, Channel, Message,
-        Name, Drop, Iterator, Into, From, ToString, Eq, Hash, PartialEq, Fn, Sized
+        Option,
+        Vec,
+        String,
+        Box,
+        Result,
+        Status,
+        HashMap,
+        hash_map::Bytes,
+        Some,
+        None,
+        Ok,
+        Err,
+        Default,
+        Debug,
+        Clone,
+        Copy,
+        Send,
+        Sync,
+        Future,
+        Call,
+        Channel,
+        Message,
+        Name,
+        Drop,
+        Iterator,
+        Into,
+        From,
+        ToString,
+        Eq,
+        Hash,
+        PartialEq,
+        Fn,
+        Sized,
     );
 };

@@ -4,30 +4,26 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Tree {
         const NAME: &'static str = "recursive.Tree";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Optional<json::Boxed<json::Msg>>, _>("left", &self.left)?;
-            out.field::<
-                    json::Optional<json::Boxed<json::Msg>>,
-                    _,
-                >("right", &self.right)?;
+            out.field::<json::Optional<json::Boxed<json::Msg>>, _>("right", &self.right)?;
             out.field::<json::List<json::Msg>, _>("others", &self.others)?;
             out.field::<json::Map<json::Msg>, _>("named", &self.named)?;
             match &self.parent {
-                Some(tree::Parent::Node(value)) => {
-                    out.member::<json::Boxed<json::Msg>, _>("node", value)?
-                }
-                Some(tree::Parent::Forest(value)) => {
-                    out.member::<json::Msg, _>("forest", value)?
-                }
+                Some(tree::Parent::Node(value)) => out.member::<json::Boxed<json::Msg>, _>("node", value)?,
+                Some(tree::Parent::Forest(value)) => out.member::<json::Msg, _>("forest", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "left" => Some(0),
@@ -39,94 +35,66 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.left)
-                }
-                1 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.right)
-                }
+                0 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.left),
+                1 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.right),
                 2 => from.field::<json::List<json::Msg>, _>(&mut self.others),
                 3 => from.field::<json::Map<json::Msg>, _>(&mut self.named),
-                4 => {
-                    from.member::<
-                            json::Boxed<json::Msg>,
-                            _,
-                            _,
-                        >(&mut self.parent, tree::Parent::Node)
-                }
-                5 => {
-                    from.member::<
-                            json::Msg,
-                            _,
-                            _,
-                        >(&mut self.parent, tree::Parent::Forest)
-                }
+                4 => from.member::<json::Boxed<json::Msg>, _, _>(&mut self.parent, tree::Parent::Node),
+                5 => from.member::<json::Msg, _, _>(&mut self.parent, tree::Parent::Forest),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for Forest {
         const NAME: &'static str = "recursive.Forest";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
-            out.field::<
-                    json::Optional<json::Boxed<json::Msg>>,
-                    _,
-                >("clearing", &self.clearing)?;
+            out.field::<json::Optional<json::Boxed<json::Msg>>, _>("clearing", &self.clearing)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "clearing" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.clearing)
-                }
+                0 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.clearing),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for forest::Clearing {
         const NAME: &'static str = "recursive.Forest.Clearing";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
-            out.field::<
-                    json::Optional<json::Boxed<json::Msg>>,
-                    _,
-                >("around", &self.around)?;
-            out.field::<
-                    json::Optional<json::Boxed<json::Msg>>,
-                    _,
-                >("deeper", &self.deeper)?;
+            out.field::<json::Optional<json::Boxed<json::Msg>>, _>("around", &self.around)?;
+            out.field::<json::Optional<json::Boxed<json::Msg>>, _>("deeper", &self.deeper)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "around" => Some(0),
@@ -134,30 +102,23 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.around)
-                }
-                1 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.deeper)
-                }
+                0 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.around),
+                1 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.deeper),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for forest::clearing::Deeper {
         const NAME: &'static str = "recursive.Forest.Clearing.Deeper";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -166,6 +127,7 @@ const _: () = {
             out.field::<json::Optional<json::Boxed<json::Msg>>, _>("even", &self.even)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "up" => Some(0),
@@ -173,49 +135,36 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.up)
-                }
-                1 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.even)
-                }
+                0 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.up),
+                1 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.even),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for forest::clearing::deeper::Even {
         const NAME: &'static str = "recursive.Forest.Clearing.Deeper.Even";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
-            out.field::<
-                    json::Optional<json::Boxed<json::Msg>>,
-                    _,
-                >("allTheWay", &self.all_the_way)?;
+            out.field::<json::Optional<json::Boxed<json::Msg>>, _>("allTheWay", &self.all_the_way)?;
             match &self.deepest {
-                Some(forest::clearing::deeper::even::Deepest::Even(value)) => {
-                    out.member::<json::Boxed<json::Msg>, _>("even", value)?
-                }
-                Some(forest::clearing::deeper::even::Deepest::Light(value)) => {
-                    out.member::<
-                            json::Enum<forest::clearing::deeper::even::Light>,
-                            _,
-                        >("light", value)?
-                }
+                Some(forest::clearing::deeper::even::Deepest::Even(value)) => out.member::<json::Boxed<json::Msg>, _>("even", value)?,
+                Some(forest::clearing::deeper::even::Deepest::Light(value)) => out.member::<json::Enum<forest::clearing::deeper::even::Light>, _>("light", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "allTheWay" | "all_the_way" => Some(0),
@@ -224,44 +173,24 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Optional<json::Boxed<json::Msg>>,
-                            _,
-                        >(&mut self.all_the_way)
-                }
-                1 => {
-                    from.member::<
-                            json::Boxed<json::Msg>,
-                            _,
-                            _,
-                        >(
-                        &mut self.deepest,
-                        forest::clearing::deeper::even::Deepest::Even,
-                    )
-                }
-                2 => {
-                    from.member::<
-                            json::Enum<forest::clearing::deeper::even::Light>,
-                            _,
-                            _,
-                        >(
-                        &mut self.deepest,
-                        forest::clearing::deeper::even::Deepest::Light,
-                    )
-                }
+                0 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.all_the_way),
+                1 => from.member::<json::Boxed<json::Msg>, _, _>(&mut self.deepest, forest::clearing::deeper::even::Deepest::Even),
+                2 => from.member::<json::Enum<forest::clearing::deeper::even::Light>, _, _>(&mut self.deepest, forest::clearing::deeper::even::Deepest::Light),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Enumeration for forest::clearing::deeper::even::Light {
         const NAME: &'static str = "recursive.Forest.Clearing.Deeper.Even.Light";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("DARK"),
@@ -269,6 +198,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "DARK" => Some(0),
@@ -277,8 +207,12 @@ const _: () = {
             }
         }
     }
+
     json::serde!(
-        Tree, Forest, forest::Clearing, forest::clearing::Deeper,
-        forest::clearing::deeper::Even
+        Tree,
+        Forest,
+        forest::Clearing,
+        forest::clearing::Deeper,
+        forest::clearing::deeper::Even,
     );
 };

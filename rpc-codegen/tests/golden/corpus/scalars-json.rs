@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Scalars {
         const NAME: &'static str = "scalars.Scalars";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -28,6 +30,7 @@ const _: () = {
             out.field::<json::Implicit<json::Enum<Color>>, _>("color", &self.color)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "double" => Some(0),
@@ -49,6 +52,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -75,8 +79,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Optionals {
         const NAME: &'static str = "scalars.Optionals";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -93,6 +99,7 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("scalars", &self.scalars)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "double" => Some(0),
@@ -108,6 +115,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -128,8 +136,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Lists {
         const NAME: &'static str = "scalars.Lists";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -147,6 +157,7 @@ const _: () = {
             out.field::<json::List<json::Msg>, _>("scalars", &self.scalars)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "double" => Some(0),
@@ -163,6 +174,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -184,8 +196,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Maps {
         const NAME: &'static str = "scalars.Maps";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -204,6 +218,7 @@ const _: () = {
             out.field::<json::Map<json::Scalar>, _>("fixed", &self.fixed)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "string" => Some(0),
@@ -221,6 +236,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -243,60 +259,37 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Choices {
         const NAME: &'static str = "scalars.Choices";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Implicit<json::Scalar>, _>("@custom-name", &self.custom)?;
             match &self.choice {
-                Some(choices::Choice::Double(value)) => {
-                    out.member::<json::Scalar, _>("double", value)?
-                }
-                Some(choices::Choice::Float(value)) => {
-                    out.member::<json::Scalar, _>("float", value)?
-                }
-                Some(choices::Choice::Int32(value)) => {
-                    out.member::<json::Scalar, _>("int32", value)?
-                }
-                Some(choices::Choice::Int64(value)) => {
-                    out.member::<json::Scalar, _>("int64", value)?
-                }
-                Some(choices::Choice::Uint64(value)) => {
-                    out.member::<json::Scalar, _>("uint64", value)?
-                }
-                Some(choices::Choice::Bool(value)) => {
-                    out.member::<json::Scalar, _>("bool", value)?
-                }
-                Some(choices::Choice::String(value)) => {
-                    out.member::<json::Scalar, _>("string", value)?
-                }
-                Some(choices::Choice::Bytes(value)) => {
-                    out.member::<json::Scalar, _>("bytes", value)?
-                }
-                Some(choices::Choice::Color(value)) => {
-                    out.member::<json::Enum<Color>, _>("color", value)?
-                }
-                Some(choices::Choice::Scalars(value)) => {
-                    out.member::<json::Msg, _>("scalars", value)?
-                }
+                Some(choices::Choice::Double(value)) => out.member::<json::Scalar, _>("double", value)?,
+                Some(choices::Choice::Float(value)) => out.member::<json::Scalar, _>("float", value)?,
+                Some(choices::Choice::Int32(value)) => out.member::<json::Scalar, _>("int32", value)?,
+                Some(choices::Choice::Int64(value)) => out.member::<json::Scalar, _>("int64", value)?,
+                Some(choices::Choice::Uint64(value)) => out.member::<json::Scalar, _>("uint64", value)?,
+                Some(choices::Choice::Bool(value)) => out.member::<json::Scalar, _>("bool", value)?,
+                Some(choices::Choice::String(value)) => out.member::<json::Scalar, _>("string", value)?,
+                Some(choices::Choice::Bytes(value)) => out.member::<json::Scalar, _>("bytes", value)?,
+                Some(choices::Choice::Color(value)) => out.member::<json::Enum<Color>, _>("color", value)?,
+                Some(choices::Choice::Scalars(value)) => out.member::<json::Msg, _>("scalars", value)?,
                 None => {}
             }
             match &self.second {
-                Some(choices::Second::OtherString(value)) => {
-                    out.member::<json::Scalar, _>("otherString", value)?
-                }
-                Some(choices::Second::StrangeName(value)) => {
-                    out.member::<json::Scalar, _>("strangeName", value)?
-                }
-                Some(choices::Second::WithDigit1(value)) => {
-                    out.member::<json::Scalar, _>("withDigit1", value)?
-                }
+                Some(choices::Second::OtherString(value)) => out.member::<json::Scalar, _>("otherString", value)?,
+                Some(choices::Second::StrangeName(value)) => out.member::<json::Scalar, _>("strangeName", value)?,
+                Some(choices::Second::WithDigit1(value)) => out.member::<json::Scalar, _>("withDigit1", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "@custom-name" | "custom" => Some(0),
@@ -316,6 +309,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -323,103 +317,27 @@ const _: () = {
         ) -> ::core::result::Result<(), A::Error> {
             match field {
                 0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.custom),
-                1 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Double)
-                }
-                2 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Float)
-                }
-                3 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Int32)
-                }
-                4 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Int64)
-                }
-                5 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Uint64)
-                }
-                6 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Bool)
-                }
-                7 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::String)
-                }
-                8 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Bytes)
-                }
-                9 => {
-                    from.member::<
-                            json::Enum<Color>,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Color)
-                }
-                10 => {
-                    from.member::<
-                            json::Msg,
-                            _,
-                            _,
-                        >(&mut self.choice, choices::Choice::Scalars)
-                }
-                11 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.second, choices::Second::OtherString)
-                }
-                12 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.second, choices::Second::StrangeName)
-                }
-                13 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.second, choices::Second::WithDigit1)
-                }
+                1 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Double),
+                2 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Float),
+                3 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Int32),
+                4 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Int64),
+                5 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Uint64),
+                6 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Bool),
+                7 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::String),
+                8 => from.member::<json::Scalar, _, _>(&mut self.choice, choices::Choice::Bytes),
+                9 => from.member::<json::Enum<Color>, _, _>(&mut self.choice, choices::Choice::Color),
+                10 => from.member::<json::Msg, _, _>(&mut self.choice, choices::Choice::Scalars),
+                11 => from.member::<json::Scalar, _, _>(&mut self.second, choices::Second::OtherString),
+                12 => from.member::<json::Scalar, _, _>(&mut self.second, choices::Second::StrangeName),
+                13 => from.member::<json::Scalar, _, _>(&mut self.second, choices::Second::WithDigit1),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Enumeration for Color {
         const NAME: &'static str = "scalars.Color";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("COLOR_UNSPECIFIED"),
@@ -431,6 +349,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "COLOR_UNSPECIFIED" => Some(0),
@@ -444,5 +363,12 @@ const _: () = {
             }
         }
     }
-    json::serde!(Scalars, Optionals, Lists, Maps, Choices);
+
+    json::serde!(
+        Scalars,
+        Optionals,
+        Lists,
+        Maps,
+        Choices,
+    );
 };

@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Self_ {
         const NAME: &'static str = "type.self.crate.async.Self";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -36,19 +38,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("buf", &self.buf)?;
             out.field::<json::Implicit<json::Scalar>, _>("tag", &self.tag)?;
             match &self.r#fn {
-                Some(self_::Fn::Loop(value)) => {
-                    out.member::<json::Scalar, _>("loop", value)?
-                }
-                Some(self_::Fn::While(value)) => {
-                    out.member::<json::Msg, _>("while", value)?
-                }
-                Some(self_::Fn::True(value)) => {
-                    out.member::<json::Scalar, _>("true", value)?
-                }
+                Some(self_::Fn::Loop(value)) => out.member::<json::Scalar, _>("loop", value)?,
+                Some(self_::Fn::While(value)) => out.member::<json::Msg, _>("while", value)?,
+                Some(self_::Fn::True(value)) => out.member::<json::Scalar, _>("true", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "self" => Some(0),
@@ -82,6 +79,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -120,20 +118,20 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Impl {
         const NAME: &'static str = "type.self.crate.async.Impl";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
-            out.field::<
-                    json::Implicit<json::Enum<r#impl::r#trait::Mod>>,
-                    _,
-                >("mod", &self.r#mod)?;
+            out.field::<json::Implicit<json::Enum<r#impl::r#trait::Mod>>, _>("mod", &self.r#mod)?;
             out.field::<json::Optional<json::Msg>, _>("heap", &self.heap)?;
             out.field::<json::Optional<json::Msg>, _>("outside", &self.outside)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "mod" => Some(0),
@@ -142,35 +140,35 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Implicit<json::Enum<r#impl::r#trait::Mod>>,
-                            _,
-                        >(&mut self.r#mod)
-                }
+                0 => from.field::<json::Implicit<json::Enum<r#impl::r#trait::Mod>>, _>(&mut self.r#mod),
                 1 => from.field::<json::Optional<json::Msg>, _>(&mut self.heap),
                 2 => from.field::<json::Optional<json::Msg>, _>(&mut self.outside),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for r#impl::Box {
         const NAME: &'static str = "type.self.crate.async.Impl.Box";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -179,48 +177,47 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Message for r#impl::Extern {
         const NAME: &'static str = "type.self.crate.async.Impl.extern";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
-            out.field::<
-                    json::Implicit<json::Enum<r#impl::extern_::Const>>,
-                    _,
-                >("value", &self.value)?;
+            out.field::<json::Implicit<json::Enum<r#impl::extern_::Const>>, _>("value", &self.value)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "value" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
             from: &mut json::Entry<'_, A>,
         ) -> ::core::result::Result<(), A::Error> {
             match field {
-                0 => {
-                    from.field::<
-                            json::Implicit<json::Enum<r#impl::extern_::Const>>,
-                            _,
-                        >(&mut self.value)
-                }
+                0 => from.field::<json::Implicit<json::Enum<r#impl::extern_::Const>>, _>(&mut self.value),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Enumeration for r#impl::extern_::Const {
         const NAME: &'static str = "type.self.crate.async.Impl.extern.const";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("CONST_UNSPECIFIED"),
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "CONST_UNSPECIFIED" => Some(0),
@@ -228,17 +225,21 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for r#impl::Trait {
         const NAME: &'static str = "type.self.crate.async.Impl.Trait";
+
         fn write<M: json::SerializeMap>(
             &self,
             _: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             Ok(())
         }
+
         fn find(_: &str) -> ::core::option::Option<usize> {
             None
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             _: usize,
@@ -247,8 +248,10 @@ const _: () = {
             Ok(())
         }
     }
+
     impl json::Enumeration for r#impl::r#trait::Mod {
         const NAME: &'static str = "type.self.crate.async.Impl.Trait.Mod";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("mod"),
@@ -258,6 +261,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "mod" => Some(0),
@@ -268,8 +272,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Enumeration for Enum {
         const NAME: &'static str = "type.self.crate.async.Enum";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("ENUM_SELF"),
@@ -281,6 +287,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "ENUM_SELF" => Some(0),
@@ -293,5 +300,12 @@ const _: () = {
             }
         }
     }
-    json::serde!(Self_, Impl, r#impl::Box, r#impl::Extern, r#impl::Trait);
+
+    json::serde!(
+        Self_,
+        Impl,
+        r#impl::Box,
+        r#impl::Extern,
+        r#impl::Trait,
+    );
 };

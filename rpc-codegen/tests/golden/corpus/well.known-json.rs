@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Everything {
         const NAME: &'static str = "well.known.Everything";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -33,25 +35,16 @@ const _: () = {
             out.field::<json::List<json::Scalar>, _>("texts", &self.texts)?;
             out.field::<json::Map<json::Scalar>, _>("numbers", &self.numbers)?;
             match &self.choice {
-                Some(everything::Choice::Nothing(value)) => {
-                    out.member::<json::Empty, _>("nothing", value)?
-                }
-                Some(everything::Choice::Wrapped(value)) => {
-                    out.member::<json::Scalar, _>("wrapped", value)?
-                }
-                Some(everything::Choice::None(value)) => {
-                    out.member::<json::Null, _>("none", value)?
-                }
-                Some(everything::Choice::Anything(value)) => {
-                    out.member::<json::Nullable, _>("anything", value)?
-                }
-                Some(everything::Choice::Long(value)) => {
-                    out.member::<json::Msg, _>("long", value)?
-                }
+                Some(everything::Choice::Nothing(value)) => out.member::<json::Empty, _>("nothing", value)?,
+                Some(everything::Choice::Wrapped(value)) => out.member::<json::Scalar, _>("wrapped", value)?,
+                Some(everything::Choice::None(value)) => out.member::<json::Null, _>("none", value)?,
+                Some(everything::Choice::Anything(value)) => out.member::<json::Nullable, _>("anything", value)?,
+                Some(everything::Choice::Long(value)) => out.member::<json::Msg, _>("long", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "any" => Some(0),
@@ -84,6 +77,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -112,44 +106,17 @@ const _: () = {
                 19 => from.field::<json::Map<json::Nullable>, _>(&mut self.values),
                 20 => from.field::<json::List<json::Scalar>, _>(&mut self.texts),
                 21 => from.field::<json::Map<json::Scalar>, _>(&mut self.numbers),
-                22 => {
-                    from.member::<
-                            json::Empty,
-                            _,
-                            _,
-                        >(&mut self.choice, everything::Choice::Nothing)
-                }
-                23 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.choice, everything::Choice::Wrapped)
-                }
-                24 => {
-                    from.member::<
-                            json::Null,
-                            _,
-                            _,
-                        >(&mut self.choice, everything::Choice::None)
-                }
-                25 => {
-                    from.member::<
-                            json::Nullable,
-                            _,
-                            _,
-                        >(&mut self.choice, everything::Choice::Anything)
-                }
-                26 => {
-                    from.member::<
-                            json::Msg,
-                            _,
-                            _,
-                        >(&mut self.choice, everything::Choice::Long)
-                }
+                22 => from.member::<json::Empty, _, _>(&mut self.choice, everything::Choice::Nothing),
+                23 => from.member::<json::Scalar, _, _>(&mut self.choice, everything::Choice::Wrapped),
+                24 => from.member::<json::Null, _, _>(&mut self.choice, everything::Choice::None),
+                25 => from.member::<json::Nullable, _, _>(&mut self.choice, everything::Choice::Anything),
+                26 => from.member::<json::Msg, _, _>(&mut self.choice, everything::Choice::Long),
                 _ => Ok(()),
             }
         }
     }
-    json::serde!(Everything);
+
+    json::serde!(
+        Everything,
+    );
 };

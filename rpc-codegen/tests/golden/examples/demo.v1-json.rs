@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for HelloRequest {
         const NAME: &'static str = "demo.v1.HelloRequest";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -14,6 +16,7 @@ const _: () = {
             out.field::<json::Implicit<json::Enum<Tone>>, _>("tone", &self.tone)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "name" => Some(0),
@@ -21,6 +24,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -33,8 +37,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for HelloReply {
         const NAME: &'static str = "demo.v1.HelloReply";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -42,12 +48,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("text", &self.text)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "text" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -59,8 +67,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Enumeration for Tone {
         const NAME: &'static str = "demo.v1.Tone";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("TONE_UNSPECIFIED"),
@@ -69,6 +79,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "TONE_UNSPECIFIED" => Some(0),
@@ -78,5 +89,9 @@ const _: () = {
             }
         }
     }
-    json::serde!(HelloRequest, HelloReply);
+
+    json::serde!(
+        HelloRequest,
+        HelloReply,
+    );
 };

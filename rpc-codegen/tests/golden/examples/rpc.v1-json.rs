@@ -4,20 +4,20 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for MethodPolicy {
         const NAME: &'static str = "rpc.v1.MethodPolicy";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Implicit<json::Scalar>, _>("timeout", &self.timeout)?;
             out.field::<json::Implicit<json::Scalar>, _>("oneway", &self.oneway)?;
-            out.field::<
-                    json::Implicit<json::Scalar>,
-                    _,
-                >("idempotent", &self.idempotent)?;
+            out.field::<json::Implicit<json::Scalar>, _>("idempotent", &self.idempotent)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "timeout" => Some(0),
@@ -26,6 +26,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -39,5 +40,8 @@ const _: () = {
             }
         }
     }
-    json::serde!(MethodPolicy);
+
+    json::serde!(
+        MethodPolicy,
+    );
 };

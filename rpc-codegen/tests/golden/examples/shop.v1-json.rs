@@ -4,8 +4,10 @@
 #[allow(deprecated)]
 const _: () = {
     use ::rpc_core::proto::json;
+
     impl json::Message for Money {
         const NAME: &'static str = "shop.v1.Money";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -15,6 +17,7 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("nanos", &self.nanos)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "currency" => Some(0),
@@ -23,6 +26,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -36,8 +40,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Product {
         const NAME: &'static str = "shop.v1.Product";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -50,21 +56,15 @@ const _: () = {
             out.field::<json::List<json::Msg>, _>("variants", &self.variants)?;
             out.field::<json::Implicit<json::Scalar>, _>("thumbnail", &self.thumbnail)?;
             out.field::<json::Optional<json::Scalar>, _>("stock", &self.stock)?;
-            out.field::<
-                    json::Implicit<json::Enum<product::State>>,
-                    _,
-                >("state", &self.state)?;
+            out.field::<json::Implicit<json::Enum<product::State>>, _>("state", &self.state)?;
             match &self.place {
-                Some(product::Place::Shelf(value)) => {
-                    out.member::<json::Msg, _>("shelf", value)?
-                }
-                Some(product::Place::Supplier(value)) => {
-                    out.member::<json::Scalar, _>("supplier", value)?
-                }
+                Some(product::Place::Shelf(value)) => out.member::<json::Msg, _>("shelf", value)?,
+                Some(product::Place::Supplier(value)) => out.member::<json::Scalar, _>("supplier", value)?,
                 None => {}
             }
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "id" => Some(0),
@@ -81,6 +81,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -95,32 +96,17 @@ const _: () = {
                 5 => from.field::<json::List<json::Msg>, _>(&mut self.variants),
                 6 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.thumbnail),
                 7 => from.field::<json::Optional<json::Scalar>, _>(&mut self.stock),
-                8 => {
-                    from.field::<
-                            json::Implicit<json::Enum<product::State>>,
-                            _,
-                        >(&mut self.state)
-                }
-                9 => {
-                    from.member::<
-                            json::Msg,
-                            _,
-                            _,
-                        >(&mut self.place, product::Place::Shelf)
-                }
-                10 => {
-                    from.member::<
-                            json::Scalar,
-                            _,
-                            _,
-                        >(&mut self.place, product::Place::Supplier)
-                }
+                8 => from.field::<json::Implicit<json::Enum<product::State>>, _>(&mut self.state),
+                9 => from.member::<json::Msg, _, _>(&mut self.place, product::Place::Shelf),
+                10 => from.member::<json::Scalar, _, _>(&mut self.place, product::Place::Supplier),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for product::Shelf {
         const NAME: &'static str = "shop.v1.Product.Shelf";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -129,6 +115,7 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("level", &self.level)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "aisle" => Some(0),
@@ -136,6 +123,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -148,8 +136,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Enumeration for product::State {
         const NAME: &'static str = "shop.v1.Product.State";
+
         fn name(number: i32) -> ::core::option::Option<&'static str> {
             match number {
                 0 => Some("STATE_UNSPECIFIED"),
@@ -158,6 +148,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn number(name: &str) -> ::core::option::Option<i32> {
             match name {
                 "STATE_UNSPECIFIED" => Some(0),
@@ -167,21 +158,21 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for ListProductsRequest {
         const NAME: &'static str = "shop.v1.ListProductsRequest";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Implicit<json::Scalar>, _>("query", &self.query)?;
             out.field::<json::Optional<json::Msg>, _>("atMost", &self.at_most)?;
-            out.field::<
-                    json::List<json::Enum<product::State>>,
-                    _,
-                >("states", &self.states)?;
+            out.field::<json::List<json::Enum<product::State>>, _>("states", &self.states)?;
             out.field::<json::Implicit<json::Scalar>, _>("pageSize", &self.page_size)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "query" => Some(0),
@@ -191,6 +182,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -199,19 +191,16 @@ const _: () = {
             match field {
                 0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.query),
                 1 => from.field::<json::Optional<json::Msg>, _>(&mut self.at_most),
-                2 => {
-                    from.field::<
-                            json::List<json::Enum<product::State>>,
-                            _,
-                        >(&mut self.states)
-                }
+                2 => from.field::<json::List<json::Enum<product::State>>, _>(&mut self.states),
                 3 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.page_size),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for ListProductsReply {
         const NAME: &'static str = "shop.v1.ListProductsReply";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -219,12 +208,14 @@ const _: () = {
             out.field::<json::List<json::Msg>, _>("products", &self.products)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "products" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -236,20 +227,20 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for PayRequest {
         const NAME: &'static str = "shop.v1.PayRequest";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
         ) -> ::core::result::Result<(), M::Error> {
             out.field::<json::Implicit<json::Scalar>, _>("order", &self.order)?;
             out.field::<json::Optional<json::Msg>, _>("amount", &self.amount)?;
-            out.field::<
-                    json::Implicit<json::Enum<super::super::demo::v1::Tone>>,
-                    _,
-                >("receiptTone", &self.receipt_tone)?;
+            out.field::<json::Implicit<json::Enum<super::super::demo::v1::Tone>>, _>("receiptTone", &self.receipt_tone)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "order" => Some(0),
@@ -258,6 +249,7 @@ const _: () = {
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -266,18 +258,15 @@ const _: () = {
             match field {
                 0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.order),
                 1 => from.field::<json::Optional<json::Msg>, _>(&mut self.amount),
-                2 => {
-                    from.field::<
-                            json::Implicit<json::Enum<super::super::demo::v1::Tone>>,
-                            _,
-                        >(&mut self.receipt_tone)
-                }
+                2 => from.field::<json::Implicit<json::Enum<super::super::demo::v1::Tone>>, _>(&mut self.receipt_tone),
                 _ => Ok(()),
             }
         }
     }
+
     impl json::Message for PayReply {
         const NAME: &'static str = "shop.v1.PayReply";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -285,12 +274,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("receipt", &self.receipt)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "receipt" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -302,8 +293,10 @@ const _: () = {
             }
         }
     }
+
     impl json::Message for Event {
         const NAME: &'static str = "shop.v1.Event";
+
         fn write<M: json::SerializeMap>(
             &self,
             out: &mut json::Members<'_, M>,
@@ -311,12 +304,14 @@ const _: () = {
             out.field::<json::Implicit<json::Scalar>, _>("what", &self.what)?;
             Ok(())
         }
+
         fn find(key: &str) -> ::core::option::Option<usize> {
             match key {
                 "what" => Some(0),
                 _ => None,
             }
         }
+
         fn read<'de, A: json::MapAccess<'de>>(
             &mut self,
             field: usize,
@@ -328,8 +323,15 @@ const _: () = {
             }
         }
     }
+
     json::serde!(
-        Money, Product, product::Shelf, ListProductsRequest, ListProductsReply,
-        PayRequest, PayReply, Event
+        Money,
+        Product,
+        product::Shelf,
+        ListProductsRequest,
+        ListProductsReply,
+        PayRequest,
+        PayReply,
+        Event,
     );
 };

@@ -27,7 +27,8 @@ pub trait Message: Default {
     ///
     /// # Errors
     /// The deserializer's, and if what comes is no such value.
-    fn read<'de, A: MapAccess<'de>>(&mut self, field: usize, from: &mut Entry<'_, A>) -> Result<(), A::Error>;
+    fn read<'de, A: MapAccess<'de>>(&mut self, field: usize, from: &mut Entry<'_, A>)
+    -> Result<(), A::Error>;
 }
 
 /// The members of an object that is being written.
@@ -46,7 +47,11 @@ impl<M: SerializeMap> Members<'_, M> {
     /// The serializer's, and if the value has no JSON form.
     #[inline]
     pub fn field<F: Field<T>, T>(&mut self, key: &'static str, value: &T) -> Result<(), M::Error> {
-        if F::is_absent(value) { Ok(()) } else { self.0.serialize_entry(key, &Whole::<F, T>(value, PhantomData)) }
+        if F::is_absent(value) {
+            Ok(())
+        } else {
+            self.0.serialize_entry(key, &Whole::<F, T>(value, PhantomData))
+        }
     }
 
     /// Writes the member of a oneof.
@@ -95,7 +100,11 @@ impl<'de, A: MapAccess<'de>> Entry<'_, A> {
     /// # Errors
     /// The deserializer's, if what comes is no such value, and if the oneof has a member already.
     #[inline]
-    pub fn member<K: Kind<T>, T, O>(&mut self, into: &mut Option<O>, wrap: fn(T) -> O) -> Result<(), A::Error> {
+    pub fn member<K: Kind<T>, T, O>(
+        &mut self,
+        into: &mut Option<O>,
+        wrap: fn(T) -> O,
+    ) -> Result<(), A::Error> {
         let Some(value) = self.0.next_value_seed(NullableKind::<K, T>(PhantomData))?.or_else(K::null) else {
             return Ok(());
         };

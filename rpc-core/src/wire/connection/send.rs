@@ -65,6 +65,13 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
+/// What is left to know of a stream that was closed.
+#[derive(Clone, Copy)]
+pub(super) struct Freed {
+    pub(super) token: Token,
+    pub(super) oneway: Option<u32>,
+}
+
 impl Connection {
     /// Keeps a number with a stream of the peer's, to come back in its events.
     pub fn set_token(&mut self, id: StreamId, token: Token) {
@@ -120,7 +127,7 @@ impl Connection {
         let flags = if end { flag::END } else { 0 };
         if whole {
             self.last_small = Some(now);
-            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, body);
+            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, &body);
             if end {
                 self.free(id);
             } else if let Some(stream) = self.streams.get_mut(id) {
@@ -129,7 +136,7 @@ impl Connection {
             }
             return;
         }
-        self.finish_frame(mark, Kind::RESPONSE, flags | flag::MORE, id.0, Bytes::new());
+        self.finish_frame(mark, Kind::RESPONSE, flags | flag::MORE, id.0, &Bytes::new());
         if let Some(stream) = self.streams.get_mut(id) {
             stream.answered = true;
             stream.ended = end;
@@ -196,7 +203,7 @@ impl Connection {
         if fits {
             stream.send.take(ITEM_COST + length as u32);
             let (mark, _) = self.out.begin(length.min(1024));
-            self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, body);
+            self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, &body);
             if length <= SMALL_ITEM {
                 self.last_small = Some(now);
             }
@@ -250,7 +257,7 @@ impl Connection {
             let head = self.without_what_is_too_much(head, header);
             return self.write_end(id, Some(&head));
         }
-        self.finish_frame(mark, Kind::END, 0, id.0, Bytes::new());
+        self.finish_frame(mark, Kind::END, 0, id.0, &Bytes::new());
         self.close(id);
     }
 
@@ -270,23 +277,24 @@ impl Connection {
         let head = ResponseHead::refusal(status);
         let (mark, header) = self.out.begin(head.size_hint());
         head.encode(header);
-        self.finish_frame(mark, Kind::RESPONSE, flag::END, id.0, Bytes::new());
+        self.finish_frame(mark, Kind::RESPONSE, flag::END, id.0, &Bytes::new());
     }
 
     /// Removes a stream, and gives back all that it held.
     #[inline]
-    pub(super) fn free(&mut self, id: StreamId) -> Option<Stream> {
+    pub(super) fn free(&mut self, id: StreamId) -> Option<Freed> {
         if self.streams.get_mut(id)?.inbox.is_some() {
             self.drop_inbox(id);
         }
-        let stream = self.streams.remove(id)?;
-        match (stream.state, stream.oneway) {
+        let &mut Stream { token, state, oneway, buffered, .. } = self.streams.get_mut(id)?;
+        self.streams.drop(id);
+        match (state, oneway) {
             (State::Open, oneway) => self.local_open -= u32::from(oneway.is_none()),
             (_, Some(cost)) => self.return_oneway(cost),
             (_, None) => self.remote_open -= 1,
         }
-        self.leave_room(self.side(id), stream.buffered);
-        Some(stream)
+        self.leave_room(self.side(id), buffered);
+        Some(Freed { token, oneway })
     }
 
     fn return_oneway(&mut self, cost: u32) {
@@ -398,7 +406,7 @@ impl Connection {
         if first && more {
             put_message_length(header, left);
         }
-        self.finish_frame(mark, Kind::DATA, flags, id.0, body);
+        self.finish_frame(mark, Kind::DATA, flags, id.0, &body);
         if !local {
             self.leave_room(side, part);
         }
@@ -440,11 +448,11 @@ impl Connection {
     pub(super) fn send_bare(&mut self, kind: Kind, flags: u8, id: StreamId, header: &[u8]) {
         let (mark, out) = self.out.begin(header.len());
         out.extend_from_slice(header);
-        self.finish_frame(mark, kind, flags, id.0, Bytes::new());
+        self.finish_frame(mark, kind, flags, id.0, &Bytes::new());
     }
 
     #[inline]
-    pub(super) fn finish_frame(&mut self, mark: Mark, kind: Kind, flags: u8, stream: u64, body: Bytes) {
+    pub(super) fn finish_frame(&mut self, mark: Mark, kind: Kind, flags: u8, stream: u64, body: &Bytes) {
         let frame = super::PREFIX + self.out.header_len(mark) + body.len();
         self.out.finish(mark, kind.0, flags, stream, body);
         self.queued += frame as u64;

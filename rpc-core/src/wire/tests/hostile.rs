@@ -169,7 +169,8 @@ fn a_binding_is_the_next_number_and_used_after_it_was_made() {
     let bind = |stream, number, name: &[u8]| {
         Frame::new(Kind::REQUEST, END, stream, &header(&[(1, number)], &[(2, name)]), &[])
     };
-    let by_number = |stream, number| Frame::new(Kind::REQUEST, END, stream, &header(&[(1, number)], &[]), &[]);
+    let by_number =
+        |stream, number| Frame::new(Kind::REQUEST, END, stream, &header(&[(1, number)], &[]), &[]);
     for bad in [1, 7, 1 << 31, u64::MAX] {
         Script::server().breaks(&bind(1, bad, b"a.B/c"), Protocol);
         Script::server().breaks(&by_number(1, bad), Protocol);
@@ -512,7 +513,8 @@ fn a_response_that_cannot_be_read_or_kept_fails_its_own_call() {
         script.frame(&Frame::new(Kind::RESPONSE, flags, id, &head, b"x")).unwrap();
         let Some(Event::Failed { status, .. }) = script.events.pop() else { panic!("{head:?}") };
         assert_eq!(status.code(), code);
-        let cancelled = script.out.last().is_some_and(|last| last.kind == Kind::CANCEL.0 && last.stream == id);
+        let cancelled =
+            script.out.last().is_some_and(|last| last.kind == Kind::CANCEL.0 && last.stream == id);
         assert_eq!(cancelled, flags != END, "the peer is told if it would go on");
         script.frame(&Frame::new(Kind::DATA, 0, id, &[], b"late")).unwrap();
     }

@@ -21,5 +21,7 @@ mod hostile;
 mod items;
 mod operations;
 mod pair;
+mod properties;
 mod script;
 mod time;
+mod vectors;

@@ -160,7 +160,8 @@ fn a_peer_is_pinged_and_one_that_is_silent_is_given_up() {
 
 #[test]
 fn a_pong_behind_a_large_message_is_waited_for_while_bytes_come() {
-    let config = || Config { keepalive_interval: Some(ms(50)), keepalive_timeout: ms(50), ..Config::default() };
+    let config =
+        || Config { keepalive_interval: Some(ms(50)), keepalive_timeout: ms(50), ..Config::default() };
     let mut pair = Pair::with(config(), config());
     let id = pair.call(CLIENT, 1, "x");
     pair.run();
