@@ -7,7 +7,9 @@ use rpc_core::{Certainty, Channel, Code, Server, Status};
 use tokio::net::TcpListener;
 
 use crate::support::raw::RawServer;
-use crate::support::{Bed, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until, within};
+use crate::support::{
+    Bed, Faults, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until, within,
+};
 
 fn builder(bed: Bed) -> rpc_core::server::Builder {
     Server::builder().service(LabServer::new(bed))
@@ -222,5 +224,91 @@ fn a_wrong_target_is_an_error_and_not_a_panic() {
         let status = LabClient::connect("memory://nobody-here").await.unwrap_err();
         assert_eq!(status.code(), Code::Unavailable);
         assert!(status.message().contains("nobody listens"), "{status}");
+    });
+}
+
+#[test]
+fn a_server_whose_queue_is_full_fails_within_the_connect_timeout() {
+    bench(async |_| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(1).unwrap();
+        let address = full.local_addr().unwrap();
+        // Whoever comes once the queue is full is not even answered.
+        let mut queue = Vec::new();
+        while let Ok(stream) = tokio::time::timeout(ms(100), tokio::net::TcpStream::connect(address)).await {
+            queue.push(stream.unwrap());
+            assert!(queue.len() < 100);
+        }
+        let channel = Channel::builder(address).connect_timeout(ms(200)).build().unwrap();
+        let began = Instant::now();
+        let status = within(secs(3), LabClient::new(channel).echo("x".into())).await.unwrap_err();
+        assert!(began.elapsed() >= ms(190), "{:?}", began.elapsed());
+        assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent), "{status}");
+        assert!(status.message().contains("no connection within 200"), "{status}");
+    });
+}
+
+#[test]
+fn bytes_may_come_one_at_a_time() {
+    bench(async |bench| {
+        let server = bench.serve(builder(Bed::echoing())).await;
+        let proxy = Proxy::to(server.local_addr());
+        let one = Faults { piece: 1, ..Faults::default() };
+        proxy.up(one);
+        proxy.down(one);
+        let client = LabClient::connect(proxy.address()).await.unwrap();
+        for n in 0..20 {
+            let reply = client.run(n.to_string()).metadata("tenant", "a").reply().await.unwrap();
+            assert_eq!(reply.value, n.to_string());
+        }
+        quiet(&server, client.channel()).await;
+        drop(client);
+        drained(server).await;
+    });
+}
+
+#[test]
+fn a_large_message_does_not_hold_up_small_ones() {
+    bench(async |bench| {
+        let server = bench.serve(builder(Bed::echoing()).max_message(64 * 1024 * 1024)).await;
+        let channel = Channel::builder(server.local_addr()).max_message(64 * 1024 * 1024).build().unwrap();
+        let client = LabClient::new(channel);
+        client.echo("warm".into()).await.unwrap();
+        let big = bytes::Bytes::from(vec![7; 60 * 1024 * 1024]);
+        let large = client.blob(big.clone()).timeout(secs(40)).start();
+        let (mut calls, mut longest) = (0, ms(0));
+        while !large.is_complete() {
+            let began = Instant::now();
+            client.echo("small".into()).await.unwrap();
+            longest = longest.max(began.elapsed());
+            calls += 1;
+        }
+        assert_eq!(large.await.unwrap(), big);
+        assert!(calls > 20, "{calls} small calls beside the large one");
+        assert!(longest < secs(1), "a small call took {longest:?}");
+        quiet(&server, client.channel()).await;
+        drop(client);
+        drained(server).await;
+    });
+}
+
+#[test]
+fn a_channel_outlives_the_runtime_that_it_connected_on() {
+    bench(async |bench| {
+        let server = bench.serve(builder(Bed::echoing())).await;
+        let client = LabClient::new(Channel::builder(server.local_addr()).build().unwrap());
+        for _ in 0..2 {
+            let client = client.clone();
+            let thread = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async { client.echo("x".into()).await.unwrap() })
+            });
+            assert_eq!(tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap(), "x");
+        }
+        assert_eq!(client.echo("here".into()).await.unwrap(), "here");
+        quiet(&server, client.channel()).await;
+        drop(client);
+        drained(server).await;
     });
 }
