@@ -1,7 +1,7 @@
 //! The two ends of a window of flow control (§8): what may still be sent, and what was granted to the peer.
 //!
-//! All arithmetic on credit is here, so that it cannot go below zero and cannot leak: a [`Send`] side gives out only
-//! what it has, a [`Receive`] side notices a peer that takes more than it was given.
+//! All arithmetic on credit is here, so that it cannot go below zero and cannot leak: a [`SendWindow`] side gives out only
+//! what it has, a [`ReceiveWindow`] side notices a peer that takes more than it was given.
 
 /// A grant or a use that breaks the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
