@@ -11,12 +11,14 @@ pub struct Overrun;
 #[derive(Clone, Copy, Debug)]
 pub struct SendWindow {
     left: u32,
+    /// All that was ever taken.
+    taken: u64,
 }
 
 impl SendWindow {
     /// A window of this many bytes.
     pub fn new(bytes: u32) -> Self {
-        Self { left: bytes }
+        Self { left: bytes, taken: 0 }
     }
 
     /// How many bytes may be sent.
@@ -31,10 +33,23 @@ impl SendWindow {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
+                self.taken += u64::from(bytes);
                 true
             }
             None => false,
         }
+    }
+
+    /// All that was ever taken, in bytes.
+    #[inline]
+    pub fn taken(self) -> u64 {
+        self.taken
+    }
+
+    /// Takes back what was taken last and not used.
+    pub fn untake(&mut self, bytes: u32) {
+        self.left = self.left.saturating_add(bytes);
+        self.taken = self.taken.saturating_sub(u64::from(bytes));
     }
 
     /// Adds a grant.

@@ -178,3 +178,13 @@ impl Script {
         }
     }
 }
+
+/// A frame without flags and body.
+pub(crate) fn bare(kind: Kind, stream: u64, header: &[u8]) -> Frame {
+    Frame::new(kind, 0, stream, header, &[])
+}
+
+/// A grant.
+pub(crate) fn credit(stream: u64, bytes: u32) -> Frame {
+    bare(Kind::CREDIT, stream, &bytes.to_le_bytes())
+}
