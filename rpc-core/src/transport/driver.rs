@@ -48,8 +48,9 @@ const MOST_READ: usize = 256 * 1024;
 /// A connection keeps its buffers for this long after something was last read or written.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// While this many bytes wait to be written, nothing more is read: a peer that does not read must not make us keep
-/// answers for it without end.
+/// While this many bytes of answers wait to be written, nothing more is read: a peer that does not read must not make
+/// us keep answers for it without end. Calls of our own do not count, for the peer's answers to them must be read: if
+/// each side waited for the other to read first, neither would ever.
 const UNWRITTEN: usize = 4 * 1024 * 1024;
 
 /// How long a peer may take to read what was written last and to close, when this side has said all.
@@ -83,8 +84,8 @@ pub(crate) struct Driver<D> {
     phase: Phase,
     /// When the socket is closed, whatever the peer does: set when this side has said all.
     ends_at: Option<Instant>,
-    /// Bytes that waited to be written when last looked at.
-    unwritten: usize,
+    /// Bytes of answers that waited to be written when last looked at.
+    owed: usize,
     /// Whether those who wait for the connection to be established have been told.
     settled: bool,
 }
@@ -119,7 +120,7 @@ impl<D: Dispatch> Driver<D> {
             wakers: Vec::new(),
             phase: Phase::Open,
             ends_at: None,
-            unwritten: 0,
+            owed: 0,
             settled: false,
         }
     }
@@ -170,8 +171,18 @@ impl<D: Dispatch> Driver<D> {
 
     /// Acts on what the peer wants.
     fn dispatch(&mut self) {
+        // A call that came and was given up before anybody looked at it need not be run.
+        let given_up = |event: &Event| match event {
+            Event::Cancelled { stream, .. } => Some(*stream),
+            _ => None,
+        };
+        let mut given_up: Vec<StreamId> = self.inbound.iter().filter_map(given_up).collect();
+        given_up.sort_unstable();
         for event in self.inbound.drain(..) {
             match event {
+                Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
+                    self.answers.push(Answer { stream: request.stream, reply: None });
+                }
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
                     end_handler(&self.link, stream, context_reason(reason));
@@ -186,7 +197,7 @@ impl<D: Dispatch> Driver<D> {
     fn answer(state: &mut State, answers: &mut Vec<Answer>, at: Instant) {
         for Answer { stream, reply } in answers.drain(..) {
             match reply {
-                Some((head, body)) => state.wire.respond(at, stream, &head, body, true),
+                Some((head, body)) => state.owing(|wire| wire.respond(at, stream, &head, body, true)),
                 None => state.wire.close(stream),
             }
         }
@@ -200,7 +211,7 @@ impl<D: Dispatch> Driver<D> {
 
     fn lost(&mut self, reason: &str) {
         self.link.with(|state| {
-            state.wire.written(std::mem::take(&mut self.written));
+            state.written(std::mem::take(&mut self.written));
             state.wire.handle_lost(reason);
         });
         self.phase = Phase::Closed;
@@ -219,6 +230,11 @@ impl<D: Dispatch> Driver<D> {
         }
     }
 
+    /// Whether the peer has read enough of our answers.
+    fn may_read(&self) -> bool {
+        self.owed.saturating_sub(self.written) <= UNWRITTEN
+    }
+
     /// One round: read, act, write. Whether there may be more to do at once.
     fn round(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let at = now();
@@ -227,7 +243,8 @@ impl<D: Dispatch> Driver<D> {
             self.phase = Phase::Closed;
             return false;
         }
-        if self.unwritten <= UNWRITTEN || self.phase != Phase::Open {
+        let reads = self.may_read() || self.phase != Phase::Open;
+        if reads {
             let read = match self.ahead.take() {
                 Some(count) => Ok(Some(count)),
                 None => self.read(cx),
@@ -260,8 +277,8 @@ impl<D: Dispatch> Driver<D> {
             let mut state = self.link.lock();
             state.awake();
             // Before anything that can end the connection: what was written tells which calls the peer can have.
-            state.wire.written(std::mem::take(&mut self.written));
-            if came && state.wire.handle_bytes(at, &mut self.input).is_err() {
+            state.written(std::mem::take(&mut self.written));
+            if came && state.handle_bytes(at, &mut self.input).is_err() {
                 self.phase = Phase::Flushing;
             }
             if self.armed.is_some_and(|armed| armed <= at) {
@@ -277,7 +294,8 @@ impl<D: Dispatch> Driver<D> {
                 self.inbound.append(&mut state.inbound);
             }
             state.take_wakers(&mut self.wakers);
-            self.missing = if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
+            self.missing =
+                if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
             self.read_size = self.read_size.max(self.missing);
         }
         self.wake();
@@ -291,7 +309,7 @@ impl<D: Dispatch> Driver<D> {
         {
             let mut state = self.link.lock();
             Self::answer(&mut state, &mut self.answers, at);
-            state.wire.written(std::mem::take(&mut self.written));
+            state.written(std::mem::take(&mut self.written));
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
             }
@@ -303,7 +321,7 @@ impl<D: Dispatch> Driver<D> {
             timeout = state.wire.poll_timeout();
             settled = state.wire.is_established() || state.wire.error().is_some();
             turns = state.wire.has_turns() && !self.out.is_empty();
-            self.unwritten = self.out.len() + state.wire.unwritten();
+            self.owed = state.owed();
         }
         self.wake();
         if settled && !std::mem::replace(&mut self.settled, settled) {
@@ -323,8 +341,10 @@ impl<D: Dispatch> Driver<D> {
                 if came || self.written > 0 {
                     self.active = at;
                 }
-                let more = whole && turns;
-                if !came || more || self.phase != Phase::Open || self.unwritten > UNWRITTEN {
+                // What has come in the meantime nobody would wake us for.
+                let reads_again = !reads && self.may_read();
+                let more = (whole && turns) || reads_again;
+                if !came || more || self.phase != Phase::Open || !self.may_read() {
                     return came || more;
                 }
                 // Most often nothing more has come, and to ask is cheaper than a round with nothing to do.
@@ -360,7 +380,7 @@ impl<D: Dispatch> Driver<D> {
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
     fn sleep(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let mut state = self.link.lock();
-        state.wire.written(std::mem::take(&mut self.written));
+        state.written(std::mem::take(&mut self.written));
         if !self.inbound.is_empty() || !state.inbound.is_empty() {
             return false;
         }
@@ -412,7 +432,7 @@ impl<D> Drop for Driver<D> {
         // Whatever ended the driver (the server was dropped, a panic): nobody may wait for an answer for ever, and no
         // handler may run on for nobody.
         self.link.with(|state| {
-            state.wire.written(std::mem::take(&mut self.written));
+            state.written(std::mem::take(&mut self.written));
             state.wire.handle_lost("the connection was dropped");
         });
         self.link.tell_settled();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use slab::Slab;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -22,8 +22,8 @@ use crate::context::{Context, Reason, now};
 use crate::status::{Certainty, Hop, Status};
 use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
-    CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
-    Token,
+    CancelReason, Config, Connection, ConnectionError, Event, OpenError, Opened, RequestHead, ResponseHead,
+    Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
@@ -50,6 +50,8 @@ pub(crate) struct State {
     asleep: bool,
     /// When the driver will wake by itself.
     wakes_at: Option<Instant>,
+    /// Bytes of answers that wait to be written.
+    owed: usize,
     /// Nobody wants the connection any more; the driver ends it when nothing is open.
     pub(crate) closing: bool,
 }
@@ -108,6 +110,7 @@ impl Link {
                 driver: None,
                 asleep: false,
                 wakes_at: None,
+                owed: 0,
                 closing: false,
             }),
             peer,
@@ -223,7 +226,7 @@ impl Link {
         self.with(|state| {
             state.serving.try_remove(token.0 as usize);
             match answer {
-                Some((head, body)) => state.wire.respond(now(), stream, &head, body, true),
+                Some((head, body)) => state.owing(|wire| wire.respond(now(), stream, &head, body, true)),
                 None => state.wire.close(stream),
             }
         });
@@ -236,6 +239,36 @@ impl Link {
 }
 
 impl State {
+    /// Lets the state machine say something that the peer asked for, and notes how much it was.
+    #[inline]
+    pub(crate) fn owing<T>(&mut self, say: impl FnOnce(&mut Connection) -> T) -> T {
+        let before = self.wire.unwritten();
+        let result = say(&mut self.wire);
+        self.owed += self.wire.unwritten().saturating_sub(before);
+        result
+    }
+
+    /// Bytes of answers that wait to be written.
+    pub(crate) fn owed(&self) -> usize {
+        self.owed
+    }
+
+    /// Bytes reached the socket. Where answers and calls of ours wait, answers count as the first to go: who takes
+    /// nothing at all is found out all the same.
+    pub(crate) fn written(&mut self, bytes: usize) {
+        self.wire.written(bytes);
+        self.owed = self.owed.saturating_sub(bytes);
+    }
+
+    /// Bytes came from the peer.
+    pub(crate) fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+        if self.wire.calls() > 0 {
+            // Among what this makes us say may be calls that have waited for it.
+            return self.wire.handle_bytes(now, input);
+        }
+        self.owing(|wire| wire.handle_bytes(now, input))
+    }
+
     /// Acts on what happened to our calls, and keeps the rest for the driver. Done before the lock is given up, so
     /// that no event outlives the token that it names.
     #[inline]
