@@ -192,6 +192,7 @@ pub struct Connection {
     written: u64,
     /// Streams with parts to send, in order of their turns.
     turns: VecDeque<StreamId>,
+    parts: send::Parts,
     /// Calls that wait for a free stream.
     pending: open::Queue,
     /// Oneway calls that wait for credit.
@@ -240,6 +241,7 @@ impl Connection {
             queued: 0,
             written: 0,
             turns: VecDeque::new(),
+            parts: send::Parts::default(),
             pending: open::Queue::default(),
             pending_oneway: open::Queue::default(),
             next_pending: 0,

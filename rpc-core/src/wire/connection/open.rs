@@ -304,8 +304,7 @@ impl Connection {
         if header > self.peer.max_header as usize {
             self.out.abandon(mark);
             if whole {
-                // A window cannot overflow by what was just taken from it.
-                let _ = self.send_window.grant(length as u32);
+                self.send_window.untake(length as u32);
             }
             return Err(OpenError::HeaderTooLarge { length: header, max: self.peer.max_header });
         }

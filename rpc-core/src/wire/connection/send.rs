@@ -4,6 +4,7 @@
 //! parts, and streams with parts take turns when the driver asks for bytes, so that the parts of a large message lie
 //! between the small ones, never before them all.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,38 @@ const RESERVE: u32 = 1024 * 1024;
 
 /// How many bytes of parts go into the out-buffer for one write.
 const BATCH: usize = 256 * 1024;
+
+/// The parts of large messages that the peer has not acknowledged. Small messages do not count, or a connection that
+/// is full of them would never let a large one through.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// Where each ends in all that was taken from the connection's window, and its length.
+    sent: VecDeque<(u64, u32)>,
+    sum: u32,
+}
+
+impl Parts {
+    fn sent(&mut self, end: u64, length: u32) {
+        self.sum += length;
+        match self.sent.back_mut() {
+            // Parts behind each other become one, up to the length of one: a peer that grants byte by byte must
+            // not make a long list.
+            Some((last, sum)) if *last + u64::from(length) == end && *sum + length <= MAX_PART as u32 => {
+                *last = end;
+                *sum += length;
+            }
+            _ => self.sent.push_back((end, length)),
+        }
+    }
+
+    /// How many bytes, when everything up to here has been acknowledged.
+    fn unacknowledged(&mut self, acknowledged: u64) -> u32 {
+        while let Some((_, length)) = self.sent.pop_front_if(|(end, _)| *end <= acknowledged) {
+            self.sum -= length;
+        }
+        self.sum
+    }
+}
 
 /// Why an item could not be sent. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +152,7 @@ impl Connection {
         if header > self.peer.max_header as usize {
             self.out.abandon(mark);
             if whole {
-                let _ = self.send_window.grant(length as u32);
+                self.send_window.untake(length as u32);
             }
             let head = self.without_what_is_too_much(head, header);
             return self.respond(now, id, &head, Bytes::new(), true);
@@ -330,17 +363,19 @@ impl Connection {
     pub(super) fn take_turns(&mut self, now: Instant) {
         let whole = self.peer.connection_credit;
         let lately = |at: Instant| now.saturating_duration_since(at) < SMALL_LATELY;
-        let window = if self.last_small.is_some_and(lately) {
-            SHARED_WINDOW.min(whole)
-        } else {
-            whole - RESERVE.min(whole / 4)
-        };
+        let shared = self.last_small.is_some_and(lately);
+        let window = whole - RESERVE.min(whole / 4);
         // The batch is of parts alone: a connection that is full of small messages must not starve the large ones.
         let mut batch = BATCH;
         while let Some(&id) = self.turns.front() {
             let unacknowledged = whole.saturating_sub(self.send_window.left());
-            let room =
-                window.saturating_sub(unacknowledged).min(self.send_window.left()).min(MAX_PART as u32);
+            let mut room = window.saturating_sub(unacknowledged).min(MAX_PART as u32);
+            room = room.min(self.send_window.left());
+            let acknowledged = self.send_window.taken().saturating_sub(u64::from(unacknowledged));
+            let parts = self.parts.unacknowledged(acknowledged);
+            if shared {
+                room = room.min(SHARED_WINDOW.saturating_sub(parts));
+            }
             if batch == 0 || (room == 0 && self.next_part_has_bytes(id)) {
                 break;
             }
@@ -373,7 +408,9 @@ impl Connection {
             // The stream's credit is used up; a grant puts it back into the queue.
             return false;
         }
-        self.send_window.take(part as u32);
+        if self.send_window.take(part as u32) {
+            self.parts.sent(self.send_window.taken(), part as u32);
+        }
         let body = message.body.split_to(part);
         let (first, more, end) = (!std::mem::replace(&mut message.begun, true), part < left, message.end);
         let mut finish = None;

@@ -170,11 +170,21 @@ impl Script {
 
     pub(crate) fn open(&mut self, end: bool) -> StreamId {
         let open = crate::wire::connection::Open { token: crate::wire::Token(1), oneway: false, end };
-        let opened = self.wire.open(self.now, super::pair::head(0), Bytes::new(), open);
+        let opened = self.wire.open(self.now, &super::pair::head(0), &Bytes::new(), open);
         self.drain();
         match opened {
             Ok(crate::wire::Opened::Stream(id)) => id,
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A frame without flags and body.
+pub(crate) fn bare(kind: Kind, stream: u64, header: &[u8]) -> Frame {
+    Frame::new(kind, 0, stream, header, &[])
+}
+
+/// A grant.
+pub(crate) fn credit(stream: u64, bytes: u32) -> Frame {
+    bare(Kind::CREDIT, stream, &bytes.to_le_bytes())
 }
