@@ -1,1 +1,21 @@
-//! todo
+//! Small programs, one idea each, that end by themselves: `cargo run --bin NAME`.
+//!
+//! | program | what it shows |
+//! |---|---|
+//! | `hello` | the first program: a trait, a server, a client |
+//! | `tour` | everything in one run, over several processes |
+//! | `options` | every way to make a call, and what can be set for one |
+//! | `errors` | errors of your own, which arrive with their fields |
+//! | `codecs` | protobuf, JSON and a codec of your own |
+//! | `oneway` | calls without a reply |
+//! | `deadlines` | a time budget over three hops, and where it went |
+//! | `cancel` | dropping a call stops the work, over three hops |
+//! | `errgroup` | fan-out in which the first error ends the rest |
+//! | `layers` | what is done to every call, on both sides |
+//! | `trace` | spans that go on over two hops |
+//! | `transports` | TCP, Unix sockets, memory, one of your own |
+//! | `local` | code that takes any implementation: a client, a local one, a double |
+//! | `drain` | the orderly end of a server |
+//!
+//! Each is one file in `src/bin`, to be read from the top; the tour is a folder. Each asserts what it claims, so that a
+//! run that ends well is a test that passed.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 use crate::error::{Error, Problem};
+use crate::externs::Externs;
 use crate::output::{self, Output};
 use crate::{check, message, package, policy, render, schema, select, service, shorten};
 
@@ -34,7 +35,7 @@ impl Default for Builder {
         Self {
             config,
             externs: Vec::new(),
-            codecs: vec!["Protobuf".to_owned()],
+            codecs: vec!["Protobuf".to_owned(), "Json".to_owned()],
             out_dir: None,
             include_file: "mod.rs".to_owned(),
             descriptor_set: None,
@@ -65,7 +66,8 @@ impl Builder {
         self
     }
 
-    /// The codecs of the services, the default one first; only `Protobuf` if not given.
+    /// The codecs of the services, the default one first; `Protobuf` and `Json` if not given. Without `Json`, messages
+    /// have no serde traits, and there are no files for them.
     #[must_use]
     pub fn codecs(mut self, codecs: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.codecs = codecs.into_iter().map(Into::into).collect();
@@ -180,20 +182,21 @@ impl Builder {
                 return Err(Problem::new("", format!("`{codec}` is not a codec"), mend).into());
             }
         }
-        let externs = self.place_externs();
-        let is_extern = |name: &str| externs.iter().any(|path| is_within(name, path));
+        let externs = Externs::new(std::mem::take(&mut self.externs));
+        externs.place(&mut self.config);
+        let json = self.codecs.iter().any(|codec| codec == "Json");
         let schema = schema::read(protos, includes)?;
         let selected = select::files(&schema);
 
         let mut problems = Vec::new();
         for &index in &selected {
-            check::enums(&schema.files[index], self.enum_prefix, &is_extern, &mut problems);
+            check::types(&schema.files[index], self.enum_prefix, &externs, json, &mut problems);
         }
         if !problems.is_empty() {
             return Err(Error::of(problems));
         }
 
-        let code = message::generate(&mut self.config, &schema, &selected, &is_extern)?;
+        let code = message::generate(&mut self.config, &schema, &selected, &externs)?;
         let mut files = Vec::new();
         for (index, code) in selected.into_iter().zip(code) {
             let file = &schema.files[index];
@@ -217,45 +220,17 @@ impl Builder {
             return Err(Error::of(problems));
         }
 
+        let json = if json { package::json(&files) } else { Default::default() };
         let tree = package::tree(files);
         let mut files: std::collections::BTreeMap<_, _> =
             tree.iter().map(|(path, package)| (render::file_name(path), render::package(package))).collect();
-        files.insert(self.include_file.clone(), render::root(&tree));
+        let with_json = |path: &[String]| json.contains_key(path);
+        files.insert(self.include_file.clone(), render::root(&tree, &with_json));
+        files.extend(json.iter().map(|(path, text)| (render::json_file_name(path), text.clone())));
         let mut seen = HashSet::new();
         let sources =
             schema.files.iter().filter_map(|file| file.path.clone()).filter(|path| seen.insert(path.clone()));
         Ok(Output { files, sources: sources.collect(), descriptor_set: schema.encoded })
-    }
-
-    /// Hands the extern paths to prost-build, those of the well-known types with them. Gives the paths in the .proto.
-    fn place_externs(&mut self) -> Vec<String> {
-        let wrapped = [
-            ("BoolValue", "bool"),
-            ("BytesValue", "::rpc_core::proto::prost::alloc::vec::Vec<u8>"),
-            ("DoubleValue", "f64"),
-            ("Empty", "()"),
-            ("FloatValue", "f32"),
-            ("Int32Value", "i32"),
-            ("Int64Value", "i64"),
-            ("StringValue", "::rpc_core::proto::prost::alloc::string::String"),
-            ("UInt32Value", "u32"),
-            ("UInt64Value", "u64"),
-        ];
-        let mut externs = std::mem::take(&mut self.externs);
-        let given: HashSet<String> = externs.iter().map(|(proto, _)| proto.clone()).collect();
-        if !given.contains(".google.protobuf") {
-            externs.push((".google.protobuf".to_owned(), "::rpc_core::proto".to_owned()));
-            for (name, rust) in wrapped {
-                let proto = format!(".google.protobuf.{name}");
-                if !given.contains(&proto) {
-                    externs.push((proto, rust.to_owned()));
-                }
-            }
-        }
-        for (proto, rust) in &externs {
-            self.config.extern_path(proto, rust);
-        }
-        externs.into_iter().map(|(proto, _)| proto).collect()
     }
 }
 
@@ -271,9 +246,4 @@ impl fmt::Debug for Builder {
             .field("enum_prefix", &self.enum_prefix)
             .finish()
     }
-}
-
-/// Whether `name` is `path`, or in it.
-fn is_within(name: &str, path: &str) -> bool {
-    name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -9,19 +9,22 @@ use heck::ToUpperCamelCase;
 use prost_types::{DescriptorProto, EnumDescriptorProto};
 
 use crate::error::Problem;
+use crate::externs::Externs;
 use crate::message::{Declared, FileCode};
 use crate::schema::SourceFile;
 use crate::select::scope;
 use crate::service::Trait;
 
-/// Looks for enums two of whose values become one variant; `prefix` says whether the enum's name stays before them.
-pub(crate) fn enums(
+/// Looks for enums two of whose values become one variant (`prefix` says whether the enum's name stays before them),
+/// and for fields that have no JSON if `json` is asked for.
+pub(crate) fn types(
     file: &SourceFile,
     prefix: bool,
-    is_extern: &dyn Fn(&str) -> bool,
+    externs: &Externs,
+    json: bool,
     problems: &mut Vec<Problem>,
 ) {
-    let mut walk = Walk { file, prefix, is_extern, problems };
+    let mut walk = Walk { file, prefix, externs, json, problems };
     let scope = scope(file.proto.package());
     for (index, item) in (0..).zip(&file.proto.enum_type) {
         walk.enumeration(item, &scope, &[5, index]);
@@ -29,20 +32,36 @@ pub(crate) fn enums(
     for (index, item) in (0..).zip(&file.proto.message_type) {
         walk.message(item, &scope, &[4, index]);
     }
+    for (index, service) in (0..).zip(&file.proto.service).filter(|_| json) {
+        for (at, method) in (0..).zip(&service.method) {
+            for ty in [method.input_type(), method.output_type()] {
+                crate::json::refuse(ty, &file.place(&[6, index, 2, at]), externs, walk.problems);
+            }
+        }
+    }
 }
 
 struct Walk<'a> {
     file: &'a SourceFile,
     prefix: bool,
-    is_extern: &'a dyn Fn(&str) -> bool,
+    externs: &'a Externs,
+    json: bool,
     problems: &'a mut Vec<Problem>,
 }
 
 impl Walk<'_> {
     fn message(&mut self, message: &DescriptorProto, scope: &str, path: &[i32]) {
         let name = format!("{scope}.{}", message.name());
-        if (self.is_extern)(&name) {
+        if self.externs.contains(&name) {
             return;
+        }
+        for (index, field) in (0..).zip(&message.field).filter(|_| self.json) {
+            crate::json::refuse(
+                field.type_name(),
+                &self.file.place(&[path, &[2, index]].concat()),
+                self.externs,
+                self.problems,
+            );
         }
         for (index, item) in (0..).zip(&message.enum_type) {
             self.enumeration(item, &name, &[path, &[4, index]].concat());
@@ -53,7 +72,7 @@ impl Walk<'_> {
     }
 
     fn enumeration(&mut self, item: &EnumDescriptorProto, scope: &str, path: &[i32]) {
-        if (self.is_extern)(&format!("{scope}.{}", item.name())) {
+        if self.externs.contains(&format!("{scope}.{}", item.name())) {
             return;
         }
         let prefix = item.name().to_upper_camel_case();
@@ -88,7 +107,7 @@ impl Walk<'_> {
 pub(crate) fn names(files: &[(&SourceFile, FileCode, Vec<Trait>)], problems: &mut Vec<Problem>) {
     let mut types: HashMap<(&[String], &str), &str> = HashMap::new();
     for declared in files.iter().flat_map(|(_, code, _)| &code.declared) {
-        let Declared { module, ident, place, members } = declared;
+        let Declared { module, ident, place, members, .. } = declared;
         if let Some(other) = types.insert((module, ident), place) {
             problems.push(Problem::new(
                 place,

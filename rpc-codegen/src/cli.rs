@@ -19,7 +19,7 @@ Options:
       --check                      write nothing; fail if a file would change
       --include-file <NAME>        the file that includes all others [default: mod.rs]
       --descriptor-set <FILE>      also write the encoded FileDescriptorSet
-      --codecs <NAMES>             codecs of the services, by comma [default: Protobuf]
+      --codecs <NAMES>             codecs of the services, by comma [default: Protobuf,Json]
       --extern <.PROTO=RUST>       take these types from elsewhere: .shop.v1=::shop::v1
       --bytes <PATH>               bytes::Bytes for these fields; . for all
       --btree-map <PATH>           BTreeMap for these map fields

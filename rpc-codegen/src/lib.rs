@@ -32,18 +32,30 @@
 //! | `deprecated` | `#[deprecated]` |
 //! | comments | documentation; code in them is text, never a test |
 //! | an imported file | generated if something in it is used; not if it is there for its options |
+//! | JSON | `shop.v1-json.rs` beside `shop.v1.rs` gives the messages serde's traits, for [proto3's JSON][json]; only if `Json` is among the codecs |
+//! | a message called `Option` in a method | `OptionMessage`, since `#[service]` knows scalars by their spelling |
+//! | a message with nested types and a package of its name | one module |
 //! | a service whose client, server or module has the name of something else | in a module of its own: `greeter_service` |
+//!
+//! [json]: https://protobuf.dev/programming-guides/json/
+//!
+//! Where this differs from other languages: a method that takes or gives a wrapper (`google.protobuf.StringValue`) has
+//! the wrapper's bytes in protobuf, but in JSON it is `{"value":"…"}`, as for every method of scalars; as a field it
+//! is `"…"`. prost drops unknown fields, and it keeps no extensions: they are neither in JSON nor passed on. Editions
+//! and streams are refused with an error that says so.
 //!
 //! # Files, in the order of a run
 //!
-//! [`builder`](Builder) (options and the run) → `schema` (reading) → `select` (which files) → `check` (names that
-//! clash) → `message` (prost-build, `doc`) → `service` (traits, `policy`) → `package` (modules, `shorten`) → `render`
+//! [`builder`](Builder) (options and the run, `externs`) → `schema` (reading) → `select` (which files) → `check` (names that
+//! clash) → `message` (prost-build, `doc`) → `service` (traits, `policy`) → `package` (modules, `shorten`, `json`) → `render`
 //! (text) → [`output`](Output) (writing).
 
 mod builder;
 mod check;
 mod doc;
 mod error;
+mod externs;
+mod json;
 mod message;
 mod output;
 mod package;

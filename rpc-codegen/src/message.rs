@@ -13,6 +13,8 @@ use syn::{Attribute, Item, parse_quote};
 
 use crate::doc;
 use crate::error::{Error, Problem};
+use crate::externs::Externs;
+use crate::json::{self, Json};
 use crate::schema::{Schema, SourceFile};
 use crate::select::scope;
 
@@ -35,6 +37,7 @@ pub(crate) struct Declared {
     pub(crate) place: String,
     /// Its fields or variants, and where they stand.
     pub(crate) members: Vec<(String, String)>,
+    pub(crate) json: Json,
 }
 
 /// Runs prost-build over the `selected` files of the schema; gives one [`FileCode`] for each.
@@ -42,7 +45,7 @@ pub(crate) fn generate(
     config: &mut Config,
     schema: &Schema,
     selected: &[usize],
-    is_extern: &dyn Fn(&str) -> bool,
+    externs: &Externs,
 ) -> Result<Vec<FileCode>, Error> {
     let services = Rc::new(RefCell::new(HashMap::new()));
     config.service_generator(Box::new(Recorder(Rc::clone(&services))));
@@ -70,7 +73,7 @@ pub(crate) fn generate(
         let mut documented = Vec::new();
         let package = Module::from_protobuf_package_name(file.proto.package());
         let module = package.parts().map(str::to_owned).collect();
-        let mut walk = Walk { file, is_extern, module, declared: Vec::new() };
+        let mut walk = Walk { file, externs, module, declared: Vec::new() };
         walk.file(&file.proto, &mut items, &mut documented);
         let scope = scope(file.proto.package());
         let recorded = services.borrow();
@@ -96,7 +99,7 @@ impl ServiceGenerator for Recorder {
 
 struct Walk<'a> {
     file: &'a SourceFile,
-    is_extern: &'a dyn Fn(&str) -> bool,
+    externs: &'a Externs,
     /// The module that is being walked through.
     module: Vec<String>,
     declared: Vec<Declared>,
@@ -127,7 +130,7 @@ impl Walk<'_> {
         out: &mut Vec<Item>,
     ) {
         let name = format!("{scope}.{}", message.name());
-        if (self.is_extern)(&name) {
+        if self.externs.contains(&name) {
             return;
         }
         let (oneofs, plain) = members(message);
@@ -137,17 +140,28 @@ impl Walk<'_> {
         let paths =
             plain.into_iter().map(|index| [2, index]).chain(oneofs.iter().map(|(index, _)| [8, *index]));
         let mut members = Vec::new();
+        let mut json = Vec::new();
+        let mut chosen = Vec::new();
         for end in paths {
-            let Some(syn::Field { attrs, ident: Some(ident), .. }) = fields.next() else { lost(&name) };
+            let Some(field) = fields.next() else { lost(&name) };
+            let Some(ident) = field.ident.as_ref().map(ToString::to_string) else { lost(&name) };
+            match end {
+                [2, index] => {
+                    json.push(json::own(message, &message.field[index as usize], field, self.externs));
+                }
+                _ => chosen.push(ident.clone()),
+            }
             let path = join(path, end);
-            self.document(attrs, &path);
-            members.push((ident.to_string(), self.file.place(&path)));
+            self.document(&mut field.attrs, &path);
+            members.push((ident, self.file.place(&path)));
         }
-        self.declare(&item.ident, path, members);
+        let own = self.declared.len();
+        self.declare(&item.ident, path, members, Json::Oneof);
         out.push(Item::Struct(item));
 
         let nested = message.nested_type.iter().any(|nested| !is_map_entry(nested));
         if !nested && message.enum_type.is_empty() && oneofs.is_empty() {
+            self.declared[own].json = Json::Message { name: name[1..].to_owned(), fields: json };
             return;
         }
         let Some(Item::Mod(mut module)) = items.next() else { lost(&name) };
@@ -163,19 +177,24 @@ impl Walk<'_> {
         for (index, item) in (0..).zip(&message.enum_type) {
             self.enumeration(item, &name, &join(path, [4, index]), &mut items, &mut inside);
         }
-        for (index, fields) in oneofs {
+        for ((index, fields), chosen) in oneofs.into_iter().zip(chosen) {
             let Some(Item::Enum(mut item)) = items.next() else { lost(&name) };
             self.document(&mut item.attrs, &join(path, [8, index]));
             let mut members = Vec::new();
+            let mut choices = Vec::new();
             for (variant, field) in item.variants.iter_mut().zip(fields) {
+                choices.push(json::member(&message.field[field as usize], variant, self.externs));
                 let path = join(path, [2, field]);
                 self.document(&mut variant.attrs, &path);
                 members.push((variant.ident.to_string(), self.file.place(&path)));
             }
-            self.declare(&item.ident, &join(path, [8, index]), members);
+            let oneof = format!("{}::{}", self.module.join("::"), item.ident);
+            json.push(json::Field::Oneof { ident: chosen, oneof, members: choices });
+            self.declare(&item.ident, &join(path, [8, index]), members, Json::Oneof);
             inside.push(Item::Enum(item));
         }
         self.module.pop();
+        self.declared[own].json = Json::Message { name: name[1..].to_owned(), fields: json };
         // All that is nested may be extern.
         if !inside.is_empty() {
             let title = format!(" What is nested in [`{}`].", ident_of(out));
@@ -194,7 +213,7 @@ impl Walk<'_> {
         out: &mut Vec<Item>,
     ) {
         let name = format!("{scope}.{}", descriptor.name());
-        if (self.is_extern)(&name) {
+        if self.externs.contains(&name) {
             return;
         }
         let Some(Item::Enum(mut item)) = items.next() else { lost(&name) };
@@ -206,7 +225,7 @@ impl Walk<'_> {
             self.document(&mut variant.attrs, &join(path, [2, index]));
         }
         // That no two variants are the same was seen before prost-build ran.
-        self.declare(&item.ident, path, Vec::new());
+        self.declare(&item.ident, path, Vec::new(), json::enumeration(&name, descriptor));
         out.push(Item::Enum(item));
         let Some(Item::Impl(mut names)) = items.next() else { lost(&name) };
         for (function, title) in names
@@ -221,9 +240,9 @@ impl Walk<'_> {
         out.push(Item::Impl(names));
     }
 
-    fn declare(&mut self, ident: &syn::Ident, path: &[i32], members: Vec<(String, String)>) {
+    fn declare(&mut self, ident: &syn::Ident, path: &[i32], members: Vec<(String, String)>, json: Json) {
         let (module, place) = (self.module.clone(), self.file.place(path));
-        self.declared.push(Declared { module, ident: ident.to_string(), place, members });
+        self.declared.push(Declared { module, ident: ident.to_string(), place, members, json });
     }
 
     fn document(&self, attrs: &mut Vec<Attribute>, path: &[i32]) {

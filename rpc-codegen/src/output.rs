@@ -14,7 +14,7 @@ use crate::render::MARK;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # std::fs::write(folder.path().join("a.proto"), "syntax = \"proto3\"; package a; message M {}").unwrap();
 /// let output = rpc_codegen::configure().generate(&[folder.path().join("a.proto")], &[folder.path()])?;
-/// assert_eq!(output.files().map(|(name, _)| name).collect::<Vec<_>>(), ["a.rs", "mod.rs"]);
+/// assert_eq!(output.files().map(|(name, _)| name).collect::<Vec<_>>(), ["a-json.rs", "a.rs", "mod.rs"]);
 /// # Ok::<(), rpc_codegen::Error>(())
 /// ```
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use prost_build::Module;
 use syn::{Ident, Item, ItemMod, parse_quote};
 
 use crate::doc;
-use crate::message::FileCode;
+use crate::json;
+use crate::message::{Declared, FileCode};
 use crate::schema::SourceFile;
 use crate::service::Trait;
 use crate::shorten;
@@ -36,8 +37,7 @@ pub(crate) fn tree(files: Vec<(&SourceFile, FileCode, Vec<Trait>)>) -> Tree {
         if code.items.is_empty() && traits.is_empty() {
             continue;
         }
-        let parts: Vec<String> =
-            Module::from_protobuf_package_name(file.proto.package()).parts().map(str::to_owned).collect();
+        let parts = module(file);
         let package = tree.entry(parts).or_default();
         // 2 is the `package` statement.
         let docs = doc::lines(file.location(&[2]));
@@ -60,6 +60,29 @@ pub(crate) fn tree(files: Vec<(&SourceFile, FileCode, Vec<Trait>)>) -> Tree {
         }
     }
     tree
+}
+
+/// The file with the JSON of each package that has messages or enums.
+pub(crate) fn json(files: &[(&SourceFile, FileCode, Vec<Trait>)]) -> BTreeMap<Vec<String>, String> {
+    let places = json::places(files.iter().map(|(_, code, _)| code));
+    let mut packages: BTreeMap<Vec<String>, Vec<&Declared>> = BTreeMap::new();
+    for (file, code, _) in files {
+        if !code.declared.is_empty() {
+            packages.entry(module(file)).or_default().extend(&code.declared);
+        }
+    }
+    packages
+        .into_iter()
+        .map(|(path, declared)| {
+            let text = json::file(&path, &declared, &places);
+            (path, text)
+        })
+        .collect()
+}
+
+/// The module of a file's package.
+fn module(file: &SourceFile) -> Vec<String> {
+    Module::from_protobuf_package_name(file.proto.package()).parts().map(str::to_owned).collect()
 }
 
 /// A message `B` in package `a` keeps what is nested in it in the module `a::b`, and so does a package `a.b` with its

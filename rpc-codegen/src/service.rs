@@ -1,8 +1,10 @@
 //! A service as an annotated trait, which `#[service]` turns into a client and a server.
 
+use proc_macro2::TokenStream;
 use prost_build::{Method, Service};
 use prost_types::method_options::IdempotencyLevel;
 use prost_types::{MethodDescriptorProto, ServiceDescriptorProto};
+use quote::quote;
 use syn::{Ident, ItemTrait, TraitItemFn, Type, parse_quote};
 
 use crate::doc;
@@ -82,8 +84,11 @@ fn skeleton(
     };
     let codecs: Vec<syn::Path> =
         codecs.iter().map(|codec| syn::parse_str(codec)).collect::<syn::Result<_>>()?;
+    // What `#[service]` takes if nothing is said needs no saying.
+    let usual = codecs.len() == 2 && codecs[0].is_ident("Protobuf") && codecs[1].is_ident("Json");
+    let codecs: Option<TokenStream> = (!usual).then(|| quote!(, codecs(#(#codecs),*)));
     let mut item: ItemTrait = parse_quote! {
-        #[::rpc_core::service(name = #name, codecs(#(#codecs),*))]
+        #[::rpc_core::service(name = #name #codecs)]
         pub trait #ident {}
     };
     if descriptor.options.as_ref().is_some_and(|options| options.deprecated()) {

@@ -196,3 +196,22 @@ fn options_that_are_no_rust_are_named() {
     let text = complaint_of(rpc_codegen::configure().codecs(["not a path"]), &files);
     assert!(text.starts_with("`not a path` is not a codec"), "{text}");
 }
+
+#[test]
+fn what_has_no_json_is_refused_and_the_mend_works() {
+    let files = [(
+        "a.proto",
+        "syntax = \"proto3\";\nimport \"google/protobuf/api.proto\";\nmessage M {\n  google.protobuf.Api api = 1;\n}\n\
+         service S {\n  rpc Ask(M) returns (google.protobuf.Method);\n}\n",
+    )];
+    assert_eq!(
+        complaint(&files),
+        "a.proto:4: `google.protobuf.Api` has no JSON form\n  help: speak protobuf only: `codecs([\"Protobuf\"])`\n\
+         a.proto:7: `google.protobuf.Method` has no JSON form\n  help: speak protobuf only: `codecs([\"Protobuf\"])`"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &files);
+    let protos = [folder.path().join("a.proto")];
+    let output = rpc_codegen::configure().codecs(["Protobuf"]).generate(&protos, &[folder.path()]).unwrap();
+    assert_eq!(output.files().map(|(name, _)| name).collect::<Vec<_>>(), ["_.rs", "mod.rs"]);
+}

@@ -204,8 +204,7 @@ fn a_dropped_channel_leaves_no_connection_even_if_the_server_never_closes() {
     bench(async |_| {
         // It speaks the protocol, answers nothing and never closes.
         let rude = RawServer::new(async |mut raw| {
-            use rpc_core::wire::Kind;
-            raw.send(&crate::support::raw::frame(Kind::SETTINGS, 0, 0, &[], &[])).await;
+            raw.accept().await;
             raw.until_closed().await;
             std::future::pending::<()>().await;
         })

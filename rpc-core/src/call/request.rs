@@ -17,7 +17,8 @@ pub struct Request {
     pub(crate) method: &'static MethodDescriptor,
     pub(crate) body: Bytes,
     pub(crate) codec: u8,
-    pub(crate) metadata: Metadata,
+    /// `None` at a server, as long as no layer has changed what the call came with: that is in the context.
+    pub(crate) metadata: Option<Metadata>,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) context: Context,
     pub(crate) trace: Option<TraceContext>,
@@ -58,7 +59,7 @@ impl Request {
             method,
             body: body.into(),
             codec,
-            metadata: Metadata::new(),
+            metadata: Some(Metadata::new()),
             deadline: None,
             context: Context::background(),
             trace: None,
@@ -92,12 +93,12 @@ impl Request {
 
     /// The metadata that travels with the request.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.metadata.as_ref().unwrap_or_else(|| self.context.metadata())
     }
 
     /// The metadata, to be changed: what a layer adds here travels to the server, or to the handler.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata
+        self.metadata.get_or_insert_with(|| self.context.metadata().clone())
     }
 
     /// When the call must be complete; `None` if it may take for ever.

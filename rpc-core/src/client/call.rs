@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::call::method::codec_names;
 use crate::call::request::Deadline;
 use crate::call::wait::{Alarm, covered};
-use crate::call::{CodecFns, Method, Request, Response, Timings};
+use crate::call::{CodecFns, CodecInfo, Method, Request, Response, Timings};
 use crate::client::channel::Channel;
 use crate::client::stack::StackCall;
 use crate::codec::Codec;
@@ -99,8 +99,7 @@ impl<M: Method> Call<M> {
             hash_key: None,
             error: None,
         };
-        let inner =
-            Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
+        let inner = Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
         Self { inner }
     }
 
@@ -230,7 +229,7 @@ impl<M: Method> Inner<M> {
         drop(message);
 
         let request = Request {
-            metadata,
+            metadata: Some(metadata),
             deadline,
             trace: self.context.trace(),
             // A hop that is being tried again from above must not be tried again from here as well.
@@ -294,15 +293,15 @@ impl<M: Method> Running<M> {
 
 /// The functions of the codec that the channel chose.
 #[inline]
-fn choose<M: Method>(id: Option<u8>) -> Result<&'static CodecFns<M>, Status> {
-    let chosen = match id {
+fn choose<M: Method>(wanted: Option<CodecInfo>) -> Result<&'static CodecFns<M>, Status> {
+    let chosen = match wanted {
         None => M::CODECS.first(),
-        Some(id) => M::CODECS.iter().find(|codec| codec.info.id == id),
+        Some(wanted) => M::CODECS.iter().find(|codec| codec.info.id == wanted.id),
     };
     chosen.ok_or_else(|| {
         Status::unimplemented(format!(
-            "the channel speaks codec {}, which {} does not; it speaks {}",
-            id.unwrap_or_default(),
+            "the channel speaks {}, which {} does not; it speaks {}",
+            wanted.map_or("nothing", |wanted| wanted.name),
             M::descriptor().path,
             codec_names::<M>()
         ))

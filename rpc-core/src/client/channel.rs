@@ -8,7 +8,7 @@ use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
 use crate::call::service::CastLayer;
-use crate::call::{BoxFuture, Request, Response};
+use crate::call::{BoxFuture, CodecInfo, Request, Response};
 use crate::client::endpoint::{Backoff, Endpoint};
 use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Target};
@@ -35,7 +35,7 @@ pub(crate) struct Inner {
     pub(crate) calls: Calls,
     endpoint: Endpoint,
     /// The codec that calls use; `None` for each service's first.
-    pub(crate) codec: Option<u8>,
+    pub(crate) codec: Option<CodecInfo>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) wait_for_ready: bool,
 }
@@ -123,7 +123,7 @@ pub(crate) struct Settings {
     pub(crate) config: wire::Config,
     pub(crate) connect_timeout: Duration,
     pub(crate) backoff: Backoff,
-    codec: Option<u8>,
+    codec: Option<CodecInfo>,
     timeout: Option<Duration>,
     wait_for_ready: bool,
 }
@@ -184,7 +184,7 @@ impl<L> Builder<L> {
 
     /// Speaks this codec, which the services must have, in place of each service's first.
     pub fn codec<C: Codec<Empty>>(mut self) -> Self {
-        self.settings.codec = Some(C::ID);
+        self.settings.codec = Some(CodecInfo::new(C::ID, C::NAME));
         self
     }
 

@@ -58,7 +58,7 @@ impl EndpointCall {
             attempt: request.attempt,
             is_retry: request.is_retry,
             trace: request.trace.map(|trace| trace.to_bytes()),
-            metadata: request.metadata.clone(),
+            metadata: request.metadata().clone(),
         };
         let outbound = Outbound {
             head,
@@ -159,7 +159,11 @@ fn from_peer(mut status: Status, exchange: &Exchange, at: Instant) -> Status {
     if status.code() == Code::DeadlineExceeded {
         let seen = exchange.hop(at);
         match status.hops_mut().first_mut() {
-            Some(hop) if hop.method == seen.method => hop.elapsed = seen.elapsed,
+            Some(hop) if hop.method == seen.method => {
+                // The server knows what reached it; the budget is what the caller began with.
+                hop.budget = seen.budget;
+                hop.elapsed = seen.elapsed;
+            }
             _ => status.hops_mut().insert(0, seen),
         }
     }

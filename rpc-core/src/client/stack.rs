@@ -32,7 +32,10 @@ pub(crate) enum Calls {
 }
 
 /// A call on its way through the stack.
-#[expect(clippy::large_enum_variant, reason = "the common one is the large one, and is to need no allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the common one is the large one, and is to need no allocation"
+)]
 pub(crate) enum StackCall {
     Bare(EndpointCall),
     Layered(BoxFuture<Result<Response, Status>>),

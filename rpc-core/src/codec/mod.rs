@@ -4,8 +4,7 @@
 //! one of them at a time, and a server answers each request in the codec that it came in.
 //!
 //! ```
-//! use bytes::BytesMut;
-//! use rpc_core::codec::{Codec, Json};
+//! use rpc_core::codec::{BytesMut, Codec, Json};
 //!
 //! let mut out = BytesMut::new();
 //! Json::encode(&vec![1, 2], &mut out)?;
@@ -18,7 +17,8 @@ pub(crate) mod body;
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
+pub use bytes::{Bytes, BytesMut};
 
 use crate::message::Message;
 

@@ -120,10 +120,16 @@ impl Context {
         })
     }
 
+    /// A child in which the request came with this metadata: what a layer of the server made of it.
+    pub(crate) fn with_metadata(&self, metadata: Metadata) -> Self {
+        self.child(None, Kind::Metadata(metadata))
+    }
+
     /// The metadata that came with the request; empty outside of a handler.
     pub fn metadata(&self) -> &Metadata {
         static EMPTY: Metadata = Metadata::new();
-        self.call().map_or(&EMPTY, |call| &call.metadata)
+        let node = self.0.as_ref();
+        node.and_then(|node| node.chain().find_map(|node| node.metadata())).unwrap_or(&EMPTY)
     }
 
     /// Who called; `None` outside of a handler.

@@ -13,6 +13,7 @@ use std::time::Instant;
 use crate::context::cancel::{Cancellation, Reason};
 use crate::context::incoming::Call;
 use crate::context::trace::TraceContext;
+use crate::metadata::Metadata;
 
 /// One link: what it adds to its parent.
 pub(crate) struct Node {
@@ -31,6 +32,8 @@ pub(crate) enum Kind {
     Cancel(Cancellation),
     Value(Arc<dyn Any + Send + Sync>),
     Trace(TraceContext),
+    /// What a layer made of the metadata of the call above.
+    Metadata(Metadata),
     Call(Call),
 }
 
@@ -61,7 +64,16 @@ impl Node {
         match &self.kind {
             Kind::Cancel(cancellation) => Some(cancellation),
             Kind::Call(call) => Some(&call.cancellation),
-            Kind::Limit | Kind::Value(_) | Kind::Trace(_) => None,
+            Kind::Limit | Kind::Value(_) | Kind::Trace(_) | Kind::Metadata(_) => None,
+        }
+    }
+
+    /// The metadata of the call, if this very node has it.
+    pub(crate) fn metadata(&self) -> Option<&Metadata> {
+        match &self.kind {
+            Kind::Call(call) => Some(&call.metadata),
+            Kind::Metadata(metadata) => Some(metadata),
+            _ => None,
         }
     }
 
@@ -104,6 +116,7 @@ impl fmt::Debug for Node {
             Kind::Cancel(cancellation) => write!(f, "Cancel({:?})", cancellation.reason()),
             Kind::Value(_) => f.write_str("Value"),
             Kind::Trace(trace) => write!(f, "Trace({trace})"),
+            Kind::Metadata(metadata) => write!(f, "Metadata({metadata:?})"),
             Kind::Call(call) => write!(f, "Call({}, {:?})", call.method, call.cancellation.reason()),
         }
     }

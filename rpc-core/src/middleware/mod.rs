@@ -8,12 +8,12 @@
 //! | [`Trace`] | ✓ | ✓ | a `tracing` span for each call, W3C trace context across hops |
 //! | [`CatchPanic`] | ✓ | ✓ | makes a panic below an `INTERNAL` status |
 //!
-//! The first layer that is added is the outermost. A layer of your own is any tower layer:
+//! The first layer that is added is the outermost. A layer of your own is any tower layer; the two traits that it
+//! takes are re-exported here, so that tower need not be a dependency of yours:
 //!
 //! ```
-//! use rpc_core::middleware::{ConcurrencyLimitLayer, RetryLayer, TraceLayer, retry};
+//! use rpc_core::middleware::{ConcurrencyLimitLayer, RetryLayer, Service, TraceLayer, layer_fn, retry};
 //! use rpc_core::{Channel, Request, Response, Status};
-//! use tower::{Layer, Service, layer::layer_fn};
 //!
 //! /// Names the tenant in every request.
 //! #[derive(Clone)]
@@ -56,4 +56,6 @@ pub use catch_panic::{CatchPanic, CatchPanicLayer};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer};
 pub use retry::{Retry, RetryLayer};
 pub use timeout::{Timeout, TimeoutLayer};
+pub use tower::layer::layer_fn;
+pub use tower::{Layer, Service};
 pub use trace::{Trace, TraceLayer};

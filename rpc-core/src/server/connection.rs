@@ -97,8 +97,7 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         });
         let request = request(&route, &head, body, context.clone(), received, deadline);
-        let mut call =
-            exchange::Call { route, context, stream, received, started, deadline, oneway };
+        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.
@@ -145,6 +144,8 @@ fn request(
         attempt: head.attempt,
         is_retry: head.is_retry,
         context,
+        // It is in the context; what a layer changes goes here, and so to the handler.
+        metadata: None,
         ..Request::new(route.method, head.codec, body)
     }
 }

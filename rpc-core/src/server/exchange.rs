@@ -102,7 +102,7 @@ impl Call {
     fn overdue(&self, what: &str) -> Status {
         let budget = self.deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.received));
         Status::deadline_exceeded(format!(
-            "{} was not {what} after {budget:.1?}, all that its caller had left",
+            "{} was not {what} in the {budget:.1?} that its caller left it",
             self.route.method.path
         ))
     }

@@ -24,7 +24,11 @@ where
             ))
             .with_certainty(Certainty::NotExecuted));
         };
-        let context = std::mem::take(&mut request.context);
+        let mut context = std::mem::take(&mut request.context);
+        if let Some(metadata) = request.metadata.take() {
+            // A layer has changed what the call came with.
+            context = context.with_metadata(metadata);
+        }
         let message = (codec.decode_request)(request.into_body()).map_err(|error| {
             Status::invalid_argument(format!(
                 "the request is no {} in {}: {error}",

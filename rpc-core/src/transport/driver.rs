@@ -170,8 +170,18 @@ impl<D: Dispatch> Driver<D> {
 
     /// Acts on what the peer wants.
     fn dispatch(&mut self) {
+        // A request with its cancel right behind it is not run: nobody waits for it.
+        let mut given_up: Vec<StreamId> = self
+            .inbound
+            .iter()
+            .filter_map(|event| if let Event::Cancelled { stream, .. } = event { Some(*stream) } else { None })
+            .collect();
+        given_up.sort_unstable();
         for event in self.inbound.drain(..) {
             match event {
+                Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
+                    self.answers.push(Answer { stream: request.stream, reply: None });
+                }
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
                     end_handler(&self.link, stream, context_reason(reason));

@@ -189,7 +189,7 @@ impl Link {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
-            let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
+            let slot = match state.wire.open_call(started, &head, body, Open { token, oneway, end: true })? {
                 Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
                 Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
                 Opened::Handed => Slot::Done(Outcome::Handed),
@@ -253,7 +253,8 @@ impl State {
                 // a token that is another call's by then.
                 Event::Response { stream, token, .. } => {
                     self.wire.cancel(at.unwrap_or_else(now), stream, CancelReason::Dropped);
-                    let status = Status::internal("the server answered with a stream, where one reply was due");
+                    let status =
+                        Status::internal("the server answered with a stream, where one reply was due");
                     (token, Outcome::Failed(status.with_certainty(Certainty::Executed)))
                 }
                 Event::Failed { token, status } => (token, Outcome::Failed(status)),

@@ -30,7 +30,8 @@ pub struct Config {
     /// How many metadata entries a request or a reply may have. Default 128.
     pub max_metadata: usize,
     /// How many bytes of the peer's requests are kept at once, those in handlers included; a request that would be
-    /// too much is answered `RESOURCE_EXHAUSTED`, a large one waits. Default 128 MiB.
+    /// too much is answered `RESOURCE_EXHAUSTED`, a large one waits. Messages in parts leave a quarter of it to the
+    /// others. The same again for answers to our calls. Default 128 MiB, at least twice `max_message`.
     pub max_buffered: usize,
     /// How many of our calls may wait for a free stream. Default 65,536.
     pub max_pending: usize,
@@ -82,7 +83,7 @@ impl Config {
         self.connection_credit = self.connection_credit.clamp(least.connection_credit, i32::MAX as u32);
         self.oneway_credit = self.oneway_credit.clamp(least.oneway_credit, i32::MAX as u32);
         self.max_methods = self.max_methods.max(least.max_methods);
-        self.max_buffered = self.max_buffered.max(self.max_message as usize);
+        self.max_buffered = self.max_buffered.max(2 * self.max_message as usize);
         // A point in time that far away cannot be told from never, and one beyond the end of time is a panic.
         self.handshake_timeout = self.handshake_timeout.min(NEVER);
         self.keepalive_interval = self.keepalive_interval.map(|interval| interval.min(NEVER));

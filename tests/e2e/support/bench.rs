@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rpc_core::server::Builder;
-use rpc_core::{Channel, Server};
+use rpc_core::server::{Builder, Handlers};
+use rpc_core::{Channel, Request, Response, Server, Status};
 use tokio::runtime::{Handle, Runtime};
+use tower::{Layer, Service};
 
 use super::lab::{Bed, LabClient, LabServer, Log};
 use super::wait::{PATIENCE, ms, secs, until};
@@ -66,6 +67,16 @@ impl Bench {
     /// Starts a server at a free port.
     pub(crate) async fn serve(&self, builder: Builder) -> Server {
         self.serve_at(builder, "127.0.0.1:0").await
+    }
+
+    /// Starts a server with layers at a free port.
+    pub(crate) async fn serve_layered<L>(&self, builder: Builder<L>) -> Server
+    where
+        L: Layer<Handlers> + Send + Sync + 'static,
+        L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.on_server(async move { builder.bind("127.0.0.1:0").await.unwrap() }).await
     }
 
     /// Starts a server here.

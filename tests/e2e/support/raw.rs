@@ -58,6 +58,14 @@ impl Raw {
         raw
     }
 
+    /// Greets a client, as a server does that takes what every peer takes.
+    pub(crate) async fn accept(&mut self) {
+        let mut magic = [0; MAGIC.len()];
+        within(PATIENCE, self.0.read_exact(&mut magic)).await.unwrap();
+        assert_eq!(magic, MAGIC);
+        self.send(&frame(Kind::SETTINGS, 0, 0, &[], &[])).await;
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         within(PATIENCE, self.0.write_all(bytes)).await.unwrap();
     }

@@ -6,7 +6,7 @@ use ::rpc_core::{Status, service};
 // ---- bare.proto
 
 /// A service in no package.
-#[service(name = "BareService", codecs(Protobuf))]
+#[service(name = "BareService")]
 pub trait BareService {
     async fn ask(&self, request: Bare) -> Result<far::away::deep::er::Thing, Status>;
 }
@@ -21,7 +21,7 @@ pub struct Bare {
 
 // ---- alone.proto
 
-#[service(name = "AloneAndBare", codecs(Protobuf))]
+#[service(name = "AloneAndBare")]
 pub trait AloneAndBare {
     async fn ask(&self, request: Bare) -> Result<Bare, Status>;
 }

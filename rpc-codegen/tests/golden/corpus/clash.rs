@@ -6,7 +6,7 @@ pub mod greeter_service {
     use ::rpc_core::{Status, service};
 
     /// Its module `greeter` is also a package.
-    #[service(name = "clash.Greeter", codecs(Protobuf))]
+    #[service(name = "clash.Greeter")]
     pub trait Greeter {
         async fn greet(&self, request: super::Outer) -> Result<super::outer::Inner, Status>;
 
@@ -24,7 +24,7 @@ pub mod sender_service {
     use ::rpc_core::{Status, service};
 
     /// Its client's name is taken.
-    #[service(name = "clash.Sender", codecs(Protobuf))]
+    #[service(name = "clash.Sender")]
     pub trait Sender {
         async fn send(
             &self,

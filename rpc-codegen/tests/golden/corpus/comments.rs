@@ -23,7 +23,7 @@ use ::rpc_core::{Status, service};
 ///
 ///    and a paragraph
 /// 1. and numbers
-#[service(name = "comments.Talk", codecs(Protobuf))]
+#[service(name = "comments.Talk")]
 pub trait Talk {
     /// See \[Message\], \[`Message`\], [a link](https://example.com/a_b) and \[nothing\](nothing::at::all).
     ///

@@ -5,7 +5,7 @@ use ::rpc_core::{Status, service};
 use ::std::collections::HashMap;
 
 /// Nobody should call this.
-#[service(name = "custom.options.Policies", codecs(Protobuf))]
+#[service(name = "custom.options.Policies")]
 #[deprecated]
 pub trait Policies {
     async fn plain(&self, request: Question) -> Result<Question, Status>;

@@ -4,7 +4,7 @@
 use ::rpc_core::{Status, service};
 use ::std::collections::HashMap;
 
-#[service(name = "old.Ancient", codecs(Protobuf))]
+#[service(name = "old.Ancient")]
 pub trait Ancient {
     async fn ask(&self, request: Old) -> Result<Empty, Status>;
 

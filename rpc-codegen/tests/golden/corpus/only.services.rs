@@ -3,7 +3,7 @@
 
 use ::rpc_core::{Status, service};
 
-#[service(name = "only.services.First", codecs(Protobuf))]
+#[service(name = "only.services.First")]
 pub trait First {
     async fn ask(
         &self,
@@ -11,7 +11,7 @@ pub trait First {
     ) -> Result<super::super::Bare, Status>;
 }
 
-#[service(name = "only.services.Second", codecs(Protobuf))]
+#[service(name = "only.services.Second")]
 pub trait Second {
     async fn ask(
         &self,
@@ -19,10 +19,10 @@ pub trait Second {
     ) -> Result<super::super::far::Thing, Status>;
 }
 
-#[service(name = "only.services.Third", codecs(Protobuf))]
+#[service(name = "only.services.Third")]
 pub trait Third {
     async fn ask(&self) -> Result<(), Status>;
 }
 
-#[service(name = "only.services.WithoutMethods", codecs(Protobuf))]
+#[service(name = "only.services.WithoutMethods")]
 pub trait WithoutMethods {}

@@ -9,7 +9,7 @@ use self::String as StringMessage;
 use hash_map::Bytes as BytesMessage;
 use self::HashMap as HashMapMessage;
 
-#[service(name = "prelude.Service", codecs(Protobuf))]
+#[service(name = "prelude.Service")]
 pub trait Service {
     async fn unwrap(
         &self,

@@ -4,7 +4,7 @@
 use ::rpc_core::{Status, service};
 use ::std::collections::HashMap;
 
-#[service(name = "recursive.Forester", codecs(Protobuf))]
+#[service(name = "recursive.Forester")]
 pub trait Forester {
     async fn walk(
         &self,

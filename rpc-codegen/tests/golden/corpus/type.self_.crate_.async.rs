@@ -4,7 +4,7 @@
 use ::rpc_core::{Status, service};
 use ::std::collections::HashMap;
 
-#[service(name = "type.self.crate.async.Trait", codecs(Protobuf))]
+#[service(name = "type.self.crate.async.Trait")]
 pub trait Trait {
     async fn self_(&self, request: Self_) -> Result<Impl, Status>;
 

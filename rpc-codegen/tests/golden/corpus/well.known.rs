@@ -4,7 +4,7 @@
 use ::rpc_core::{Status, service};
 use ::std::collections::HashMap;
 
-#[service(name = "well.known.Direct", codecs(Protobuf))]
+#[service(name = "well.known.Direct")]
 pub trait Direct {
     async fn nothing(&self) -> Result<(), Status>;
 

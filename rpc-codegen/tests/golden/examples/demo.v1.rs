@@ -4,7 +4,7 @@
 use ::rpc_core::{Status, service};
 
 /// Greets people.
-#[service(name = "demo.v1.Greeter", codecs(Protobuf))]
+#[service(name = "demo.v1.Greeter")]
 pub trait Greeter {
     /// Says hello to one person.
     ///

@@ -24,7 +24,7 @@ pub struct Money {
 // ---- shop/v1/catalog.proto
 
 /// What is for sale.
-#[service(name = "shop.v1.Catalog", codecs(Protobuf))]
+#[service(name = "shop.v1.Catalog")]
 pub trait Catalog {
     /// One product by its id.
     #[rpc(idempotent)]
@@ -166,14 +166,14 @@ pub struct ListProductsReply {
 // ---- shop/v1/checkout.proto
 
 /// Takes the money.
-#[service(name = "shop.v1.Checkout", codecs(Protobuf))]
+#[service(name = "shop.v1.Checkout")]
 pub trait Checkout {
     #[rpc(idempotent, timeout = "2s")]
     async fn pay(&self, request: PayRequest) -> Result<PayReply, Status>;
 }
 
 /// Hears what happened.
-#[service(name = "shop.v1.Audit", codecs(Protobuf))]
+#[service(name = "shop.v1.Audit")]
 pub trait Audit {
     #[rpc(oneway)]
     async fn record(&self, request: Event) -> Result<(), Status>;

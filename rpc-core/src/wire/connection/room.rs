@@ -78,6 +78,8 @@ impl Connection {
 
     /// Reserves room for messages that wait, as far as there is any.
     pub(super) fn grant_room(&mut self, side: usize) {
+        // A quarter is left for small requests, which are refused where there is no room.
+        let most = self.config.max_buffered - self.config.max_buffered / 4;
         while let Some(&id) = self.rooms[side].queue.front() {
             let stream = self.streams.get_mut(id);
             // A stream may have ended while it stood here.
@@ -85,7 +87,7 @@ impl Connection {
                 && let Some(inbox) = stream.inbox.as_deref_mut().filter(|inbox| inbox.place == Place::Queued)
             {
                 let (room, total) = (&mut self.rooms[side], inbox.total as usize);
-                if room.used - room.waiting + total > self.config.max_buffered {
+                if room.used - room.waiting + total > most {
                     return;
                 }
                 room.waiting -= inbox.held;

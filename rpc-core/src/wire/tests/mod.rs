@@ -16,5 +16,12 @@
 use crate::wire;
 
 mod edges;
+mod flow;
+mod hostile;
+mod items;
 mod operations;
 mod pair;
+mod properties;
+mod script;
+mod time;
+mod vectors;
