@@ -4,7 +4,9 @@ pub use std::future::Future;
 pub use std::sync::Arc;
 pub use std::task::{Context as TaskContext, Poll};
 pub use std::time::Duration;
-pub use std::{assert, borrow, clone, convert, default, fmt, format, marker, mem, ops, option, result};
+pub use std::{
+    assert, borrow, clone, convert, default, error, fmt, format, marker, mem, ops, option, result, string,
+};
 
 pub use bytes::{Bytes, BytesMut};
 pub use prost;
@@ -59,11 +61,11 @@ impl<E: From<Status> + Into<Status>> MethodError for E {}
 /// Compiles if the type can be the error of a method.
 pub const fn method_error<E: MethodError>() {}
 
-/// The status that a variant of an error becomes: its fields are a detail under the variant's name.
-pub fn typed_status<M: Message>(code: Code, text: String, type_name: &'static str, fields: &M) -> Status {
+/// The status that a variant of an error becomes, but for its message: its fields are a detail under the variant's name.
+pub fn typed_status<M: Message>(code: Code, type_name: &'static str, fields: &M) -> Status {
     let mut value = BytesMut::with_capacity(fields.encoded_len());
     fields.encode(&mut value);
-    Status::new(code, text).with_detail(type_name, value)
+    Status::new(code, "").with_detail(type_name, value)
 }
 
 /// The fields of a variant of an error, if the status has its code and a detail of its name that can be read.

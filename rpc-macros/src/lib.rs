@@ -147,7 +147,8 @@ pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes an enum the error of a service's methods: each variant travels with its fields.
 ///
-/// It writes `From<Status>` for the enum and `From` of the enum for `Status`; `Display` and `Error` stay yours to write.
+/// It writes `From<Status>` for the enum, `From` of the enum for `Status`, and `Display` and `Error`, so that `?` takes it
+/// wherever any error goes. `Display` gives the message that the status has.
 ///
 /// ```
 /// use rpc_core::{Code, RpcError, Status, service};
@@ -173,7 +174,17 @@ pub fn message(args: TokenStream, item: TokenStream) -> TokenStream {
 /// let status = Status::from(BankError::NoSuchAccount { id: 7 });
 /// assert_eq!((status.code(), status.message()), (Code::NotFound, "no account 7"));
 /// assert!(matches!(BankError::from(status), BankError::NoSuchAccount { id: 7 }));
+///
+/// let error: Box<dyn std::error::Error> = BankError::OnHoliday.into();
+/// assert_eq!(error.to_string(), "on holiday");
 /// ```
+///
+/// # Attributes of the enum
+///
+/// In `#[rpc(…)]`:
+///
+/// * `name = "demo.v1.BankError"`: the name that it travels under; without it the enum's own.
+/// * `own_display`: leaves `Display` and `Error` to you, or to another derive.
 ///
 /// # Attributes of a variant
 ///

@@ -58,7 +58,10 @@ struct Inner<M: Method> {
     stage: Stage<M>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "the common one is the large one, and is to need no allocation")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the common one is the large one, and is to need no allocation"
+)]
 enum Stage<M: Method> {
     New(New<M>),
     Running(Running<M>),

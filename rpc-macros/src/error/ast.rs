@@ -39,6 +39,8 @@ pub(crate) struct ErrorEnum<'a> {
     pub(crate) variants: Vec<Variant<'a>>,
     /// The variant that holds every other status.
     pub(crate) status: &'a Ident,
+    /// `Display` and `Error` are the user's, or another derive's.
+    pub(crate) own_display: bool,
 }
 
 /// A variant that travels.
@@ -74,7 +76,7 @@ impl<'a> ErrorEnum<'a> {
         if !item.generics.params.is_empty() {
             cx.error(&item.generics, "an error that travels has no generics: name the types");
         }
-        let name = enum_name(item, cx);
+        let (name, own_display) = enum_attrs(item, cx);
 
         let mut variants = Vec::new();
         let mut status: Option<&Ident> = None;
@@ -104,7 +106,7 @@ impl<'a> ErrorEnum<'a> {
                  `#[rpc(status)] Other(Status)`",
             );
         }
-        Some(Self { ident: &item.ident, variants, status: status? })
+        Some(Self { ident: &item.ident, variants, status: status?, own_display })
     }
 }
 
@@ -178,19 +180,24 @@ impl VariantAttrs {
     }
 }
 
-/// The name that the enum travels under.
-fn enum_name(item: &DeriveInput, cx: &Ctxt) -> String {
+/// The name that the enum travels under, and whether it has a `Display` of its own.
+fn enum_attrs(item: &DeriveInput, cx: &Ctxt) -> (String, bool) {
     let mut name = None;
+    let mut own_display = false;
     for meta in attr::rpc_metas(&item.attrs, cx) {
         match &meta {
             Meta::NameValue(value) if value.path.is_ident("name") => {
                 attr::once(name.is_some(), &meta, cx);
                 name = attr::text(value, "demo.v1.BankError", cx);
             }
+            Meta::Path(path) if path.is_ident("own_display") => {
+                attr::once(own_display, &meta, cx);
+                own_display = true;
+            }
             meta => cx.error(
                 meta,
                 format_args!(
-                    "`#[rpc]` on an error is `name = \"demo.v1.BankError\"`, not `{}`",
+                    "`#[rpc]` on an error is `name = \"demo.v1.BankError\"` or `own_display`, not `{}`",
                     attr::word(meta)
                 ),
             ),
@@ -209,7 +216,7 @@ fn enum_name(item: &DeriveInput, cx: &Ctxt) -> String {
             ),
         );
     }
-    name
+    (name, own_display)
 }
 
 fn status_variant(variant: &syn::Variant, attrs: &VariantAttrs, cx: &Ctxt) {

@@ -1,4 +1,4 @@
-//! The two conversions, and a message for the fields of each variant.
+//! The two conversions, a message for the fields of each variant, and what makes it an error of Rust's.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
@@ -10,21 +10,41 @@ use crate::error::format;
 
 /// `From<Status>` and `Into<Status>`.
 pub(super) fn conversions(error: &ErrorEnum<'_>) -> TokenStream {
-    let ErrorEnum { ident, status, variants } = error;
+    let ErrorEnum { ident, status, variants, .. } = error;
     let messages = variants.iter().map(message);
     let to_status = variants.iter().map(|variant| to_status(ident, variant));
     let from_status = variants.iter().map(from_status);
+    let texts = variants.iter().map(|variant| text(ident, variant));
+    let std_error = (!error.own_display).then(|| std_error(error));
     quote! {
-        #[allow(deprecated, unreachable_pub, non_camel_case_types, clippy::all)]
+        #[allow(
+            deprecated, unreachable_patterns, unreachable_pub, unused_variables, non_camel_case_types, clippy::all
+        )]
         const _: () = {
             #(#messages)*
 
+            // The message is made apart from the match that takes the error apart: there any name could be a field's.
+            fn text(error: &#ident) -> ::rpc_core::private::string::String {
+                match error {
+                    #(#texts)*
+                    #ident::#status(status) => ::rpc_core::private::string::ToString::to_string(status),
+                }
+            }
+
+            #std_error
+
             impl ::rpc_core::private::convert::From<#ident> for ::rpc_core::private::Status {
                 fn from(error: #ident) -> Self {
-                    match error {
+                    let error = match error {
+                        #ident::#status(status) => return status,
+                        error => error,
+                    };
+                    let text = text(&error);
+                    let status = match error {
                         #(#to_status)*
                         #ident::#status(status) => status,
-                    }
+                    };
+                    status.with_message(text)
                 }
             }
 
@@ -35,6 +55,30 @@ pub(super) fn conversions(error: &ErrorEnum<'_>) -> TokenStream {
                 }
             }
         };
+    }
+}
+
+/// `Display`, with the message of the status, and `Error`.
+fn std_error(error: &ErrorEnum<'_>) -> TokenStream {
+    let ErrorEnum { ident, status, .. } = error;
+    quote! {
+        impl ::rpc_core::private::fmt::Display for #ident {
+            fn fmt(&self, f: &mut ::rpc_core::private::fmt::Formatter<'_>) -> ::rpc_core::private::fmt::Result {
+                f.write_str(&text(self))
+            }
+        }
+
+        impl ::rpc_core::private::error::Error for #ident {
+            fn source(
+                &self,
+            ) -> ::rpc_core::private::option::Option<&(dyn ::rpc_core::private::error::Error + 'static)> {
+                match self {
+                    // It speaks for the status, so what caused the status caused it.
+                    Self::#status(status) => ::rpc_core::private::error::Error::source(status),
+                    _ => ::rpc_core::private::option::Option::None,
+                }
+            }
+        }
     }
 }
 
@@ -77,12 +121,18 @@ fn message_name(variant: &Variant<'_>) -> Ident {
     case::ident(&format!("__{}", case::plain(variant.ident)), variant.ident.span())
 }
 
-/// An arm of the match: a message from the fields, then the fields into a detail.
+/// An arm of the match: the message of the status, from the fields.
+fn text(error: &Ident, variant: &Variant<'_>) -> TokenStream {
+    let text = format::with_names(&variant.message);
+    let pattern = pattern(variant);
+    quote!(#error::#pattern => ::rpc_core::private::format!(#text),)
+}
+
+/// An arm of the match: the fields into a detail.
 ///
 /// Without variables of its own: any name could be a field's.
 fn to_status(error: &Ident, variant: &Variant<'_>) -> TokenStream {
     let Variant { type_name, code, .. } = variant;
-    let text = format::with_names(&variant.message);
     let pattern = pattern(variant);
     let message = match variant.fields.is_empty() {
         true => quote!(<::rpc_core::private::Empty as ::rpc_core::private::default::Default>::default()),
@@ -95,7 +145,6 @@ fn to_status(error: &Ident, variant: &Variant<'_>) -> TokenStream {
     quote! {
         #error::#pattern => ::rpc_core::private::typed_status(
             ::rpc_core::private::Code::#code,
-            ::rpc_core::private::format!(#text),
             #type_name,
             &#message,
         ),

@@ -191,6 +191,19 @@ impl Connection {
     pub fn open(
         &mut self,
         now: Instant,
+        head: RequestHead,
+        body: Bytes,
+        options: Open,
+    ) -> Result<Opened, OpenError> {
+        self.open_call(now, &head, &body, options)
+    }
+
+    /// [`open`](Self::open) for a caller that keeps what it may have to send elsewhere: most of it is copied to the
+    /// out-buffer anyway.
+    #[inline]
+    pub(crate) fn open_call(
+        &mut self,
+        now: Instant,
         head: &RequestHead,
         body: &Bytes,
         mut options: Open,

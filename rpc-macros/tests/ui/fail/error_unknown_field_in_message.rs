@@ -1,6 +1,6 @@
 use rpc_core::{RpcError, Status};
 
-#[derive(RpcError)]
+#[derive(Debug, RpcError)]
 pub enum BankError {
     #[rpc(code = "not_found", message = "no account {number}")]
     NoSuchAccount { id: u64 },

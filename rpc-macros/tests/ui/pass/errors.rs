@@ -32,6 +32,28 @@ pub enum BankError {
     Other(Status),
 }
 
+// No `Debug` either: it is `Error` that needs it.
+#[derive(RpcError)]
+#[rpc(own_display)]
+pub enum Unsaid {
+    #[rpc(code = "unknown")]
+    Odd,
+    #[rpc(status)]
+    Other(Status),
+}
+
+impl std::fmt::Display for Unsaid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("in words of one's own")
+    }
+}
+
+#[derive(Debug, RpcError)]
+pub enum OnlyStatus {
+    #[rpc(status)]
+    Other(Status),
+}
+
 #[service]
 pub trait Bank {
     async fn balance(&self, id: u64) -> Result<i64, BankError>;
@@ -64,6 +86,16 @@ fn main() {
     let status = Status::from(BankError::TooLittle(1, "2".into()));
     assert_eq!(status.message(), "only 1 of \"2\"");
     assert!(matches!(BankError::from(status), BankError::TooLittle(1, two) if two == "2"));
+
+    // It is an error of Rust's as well, with the status' message.
+    let error: Box<dyn std::error::Error> = Box::new(BankError::NoSuchAccount { id: 7 });
+    assert_eq!(error.to_string(), "no account 7");
+    let cause = std::io::Error::other("the disk");
+    let other = BankError::Other(Status::data_loss("gone").with_source(cause));
+    assert_eq!(other.to_string(), "DATA_LOSS: gone");
+    assert_eq!(std::error::Error::source(&other).unwrap().to_string(), "the disk");
+    assert_eq!(Unsaid::Odd.to_string(), "in words of one's own");
+    assert_eq!(Status::from(Unsaid::Odd).message(), "odd");
 
     // Two variants of one code are told apart by their names; the message is the name in words.
     assert_eq!(Status::from(BankError::OnHoliday).message(), "on holiday");

@@ -1,0 +1,10 @@
+use rpc_core::{RpcError, Status};
+
+#[derive(Debug, RpcError)]
+#[rpc(display)]
+pub enum BankError {
+    #[rpc(status)]
+    Other(Status),
+}
+
+fn main() {}
