@@ -4,14 +4,18 @@
 //! pinned to a core.
 
 use std::env;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
 use crate::courier::{Courier, Oneway, Unary, UnaryJson};
 use crate::echo::{self, Client, Peer};
-use crate::load;
+use crate::load::{self, Measured};
 use crate::raw::{Raw, RawSpawn, RawYield};
 
 /// Set for a child that runs many times slower than it would by itself.
@@ -123,12 +127,192 @@ impl Visit for &Fixed {
 
     fn visit<P: Peer>(self) -> Result<()> {
         let payload = Bytes::from(vec![b'x'; self.payload]);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
+        runtime(1)?.block_on(async {
             let client = echo::connect::<P>(P::serve().await?).await?;
             load::fixed(&client, &payload, self.in_flight, self.calls).await?;
             // Behind oneway calls this waits until the server has seen them.
             client.call(&payload).await.map(drop)
+        })
+    }
+}
+
+/// How client and server share the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Both in one thread.
+    OneThread,
+    /// Each in a process with one thread, pinned to a core of its own.
+    TwoProcesses,
+    /// Both in one process with two worker threads.
+    TwoWorkers,
+}
+
+impl Shape {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneThread => "one-thread",
+            Self::TwoProcesses => "two-processes",
+            Self::TwoWorkers => "two-workers",
+        }
+    }
+
+    /// Its name for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::OneThread => "client and server in one thread",
+            Self::TwoProcesses => "two processes, a core each",
+            Self::TwoWorkers => "one process, two worker threads",
+        }
+    }
+}
+
+/// Calls for some time, on one connection.
+#[derive(Clone, Debug)]
+pub struct Timed {
+    /// Who.
+    pub peer: String,
+    /// How client and server share the machine.
+    pub shape: Shape,
+    /// Bytes of payload.
+    pub payload: usize,
+    /// Calls at a time.
+    pub in_flight: usize,
+}
+
+const WARM: Duration = Duration::from_millis(300);
+const MEASURE: Duration = Duration::from_millis(1_000);
+
+impl Timed {
+    /// Runs it in a child, or in two.
+    ///
+    /// # Errors
+    /// If a child cannot be started, or fails.
+    pub fn run_in_child(&self) -> Result<Measured> {
+        let Self { peer, shape, payload, in_flight } = self;
+        let numbers = [payload, in_flight].map(|number| number.to_string());
+        let own = env::current_exe()?;
+        let pinned = |core: &str| {
+            let mut command = Command::new("taskset");
+            command.args(["-c", core]).arg(&own);
+            command
+        };
+        let mut command = match shape {
+            Shape::TwoWorkers => Command::new(&own),
+            Shape::OneThread | Shape::TwoProcesses => pinned("0"),
+        };
+        command.args(["--timed", peer, shape.name()]).args(numbers).stdout(Stdio::piped());
+        let output = if *shape == Shape::TwoProcesses {
+            let mut server = pinned("1").args(["--serve", peer]).stdout(Stdio::piped()).spawn()?;
+            let mut address = String::new();
+            BufReader::new(server.stdout.as_mut().ok_or("a server without an output")?)
+                .read_line(&mut address)?;
+            let output = command.arg(address.trim()).output();
+            server.kill()?;
+            server.wait()?;
+            output?
+        } else {
+            command.output()?
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let figures: Vec<f64> = text.split_whitespace().filter_map(|figure| figure.parse().ok()).collect();
+        let [rate, p50, p99, p999] = figures[..] else {
+            return Err(format!("{self:?} gave {text:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        };
+        Ok(Measured { rate, p50, p99, p999 })
+    }
+
+    /// Does what the command line says, if this process is such a child; whether it was.
+    ///
+    /// # Errors
+    /// Whatever the cell's calls give.
+    pub fn run_if_child() -> Result<bool> {
+        let args: Vec<String> = env::args().skip(1).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        match args[..] {
+            ["--serve", peer] => with_peer(peer, Serve)??,
+            ["--idle", peer, server, connections] => {
+                with_peer(peer, Idle { server: server.parse()?, connections: connections.parse()? })??;
+            }
+            ["--timed", peer, shape, payload, in_flight, ref server @ ..] => {
+                let payload = Bytes::from(vec![b'x'; payload.parse()?]);
+                let workers = if shape == Shape::TwoWorkers.name() { 2 } else { 1 };
+                let server = server.first().map(|server| server.parse()).transpose()?;
+                with_peer(peer, Calls { payload, in_flight: in_flight.parse()?, workers, server })??;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn runtime(workers: usize) -> Result<Runtime> {
+    Ok(match workers {
+        1 => Builder::new_current_thread().enable_all().build()?,
+        _ => Builder::new_multi_thread().worker_threads(workers).enable_all().build()?,
+    })
+}
+
+/// Serves until it is killed.
+struct Serve;
+
+impl Visit for Serve {
+    type Output = Result<()>;
+
+    fn visit<P: Peer>(self) -> Result<()> {
+        runtime(1)?.block_on(async {
+            println!("{}", P::serve().await?);
+            std::future::pending().await
+        })
+    }
+}
+
+/// Makes connections, a call on each, and keeps them until it is killed.
+struct Idle {
+    server: SocketAddr,
+    connections: usize,
+}
+
+impl Visit for Idle {
+    type Output = Result<()>;
+
+    fn visit<P: Peer>(self) -> Result<()> {
+        runtime(1)?.block_on(async {
+            let mut clients = Vec::new();
+            for _ in 0..self.connections {
+                clients.push(echo::connect::<P>(self.server).await?);
+            }
+            println!("connected");
+            std::future::pending().await
+        })
+    }
+}
+
+/// Calls for some time, and prints what that gave.
+struct Calls {
+    payload: Bytes,
+    in_flight: usize,
+    workers: usize,
+    server: Option<SocketAddr>,
+}
+
+impl Visit for Calls {
+    type Output = Result<()>;
+
+    fn visit<P: Peer>(self) -> Result<()> {
+        runtime(self.workers)?.block_on(async {
+            let server = match self.server {
+                Some(server) => server,
+                None => P::serve().await?,
+            };
+            let client = echo::connect::<P>(server).await?;
+            // In a task, so that all of it runs on the workers.
+            let calls = tokio::spawn(async move {
+                load::timed(&[client], &self.payload, self.in_flight, WARM, MEASURE).await
+            });
+            let Measured { rate, p50, p99, p999 } = calls.await??;
+            println!("{rate} {p50} {p99} {p999}");
+            Ok(())
         })
     }
 }

@@ -25,9 +25,10 @@ pub struct Metadata {
     // A list and not a map: there are few entries, and order is kept. In a box, because a call moves and drops half a
     // dozen of these, nearly always empty: one word that is null costs less than three (200 instructions less a call).
     // `None` if there are no entries, so that equal ones are equal.
-    #[expect(clippy::box_collection, reason = "that is the point: see above")]
-    entries: Option<Box<Vec<(Box<str>, Bytes)>>>,
+    entries: Option<Box<Entries>>,
 }
+
+type Entries = Vec<(Box<str>, Bytes)>;
 
 /// The longest name, in bytes: a name's length is one byte on the wire, and the upper half of it is kept free.
 pub const MAX_NAME: usize = 128;

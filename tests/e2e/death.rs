@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use rpc_core::client::Backoff;
-use rpc_core::{Certainty, Channel, Code, Server, Status};
+use rpc_core::{Certainty, Channel, Code, Server};
 
 use crate::support::raw::{RawServer, frame};
 use crate::support::{
@@ -141,9 +141,9 @@ fn half_closing_a_connection_ends_it_for_both_sides() {
             let call = client.run("x".into()).start();
             log.until_running(1).await;
             if up {
-                proxy.close_up()
+                proxy.close_up();
             } else {
-                proxy.close_down()
+                proxy.close_down();
             }
             let status = within(secs(3), call).await.unwrap_err();
             assert_eq!(
@@ -171,14 +171,13 @@ fn no_call_is_run_twice_and_none_that_is_said_not_to_have_run_has() {
         let client = LabClient::new(
             Channel::builder(proxy.address()).backoff(quick()).wait_for_ready().build().unwrap(),
         );
-        let results: Arc<Mutex<Vec<(String, Result<String, Status>)>>> = Arc::default();
+        let results = Arc::new(Mutex::new(Vec::new()));
         let mut load = tokio::task::JoinSet::new();
         for worker in 0..8 {
             let (client, results) = (client.clone(), results.clone());
             load.spawn(async move {
                 for call in 0..300 {
                     let id = format!("{worker}-{call}");
-                    // Some are oneway, some large, most plain.
                     let result = client.run(id.clone()).timeout(secs(20)).await;
                     results.lock().unwrap().push((id, result));
                 }

@@ -162,7 +162,7 @@ fn a_request_that_is_half_here_may_come_to_its_end() {
         let ping = raw.next(Kind::PING).await;
         raw.send(&frame(Kind::PONG, 0, 0, &ping.header, &[])).await;
         // The rest of it.
-        raw.send(&frame(Kind::DATA, 0x01, 1, &[], &[b'x'; 96])).await;
+        raw.send(&frame(Kind::DATA, 0, 1, &[], &[b'x'; 96])).await;
         let answer = raw.next(Kind::RESPONSE).await;
         assert_eq!((answer.prefix.stream, answer.field(16)), (1, None), "{answer:?}");
         // Everything is said: the server closes its half and waits for ours.

@@ -13,4 +13,6 @@ mod drain;
 mod errors;
 mod hostile;
 mod layers;
+mod macros;
+mod program;
 mod transports;

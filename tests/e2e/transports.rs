@@ -7,9 +7,7 @@ use rpc_core::{Certainty, Channel, Code, Server, Status};
 use tokio::net::TcpListener;
 
 use crate::support::raw::RawServer;
-use crate::support::{
-    Bed, Faults, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until, within,
-};
+use crate::support::{Bed, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until, within};
 
 fn builder(bed: Bed) -> rpc_core::server::Builder {
     Server::builder().service(LabServer::new(bed))

@@ -14,8 +14,8 @@ use crate::status::Status;
 /// It is cheap to clone (the body is shared), which is what a retry does.
 #[derive(Clone, Debug)]
 pub struct Request {
-    method: &'static MethodDescriptor,
-    body: Bytes,
+    pub(crate) method: &'static MethodDescriptor,
+    pub(crate) body: Bytes,
     pub(crate) codec: u8,
     /// `None` at a server, as long as no layer has changed what the call came with: that is in the context.
     pub(crate) metadata: Option<Metadata>,
@@ -53,6 +53,7 @@ impl Deadline {
 
 impl Request {
     /// A request for this method with an encoded body in the codec of this number; no metadata, no deadline.
+    #[inline]
     pub fn new(method: &'static MethodDescriptor, codec: u8, body: impl Into<Bytes>) -> Self {
         Self {
             method,

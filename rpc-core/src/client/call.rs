@@ -58,6 +58,7 @@ struct Inner<M: Method> {
     stage: Stage<M>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the common one is the large one, and is to need no allocation")]
 enum Stage<M: Method> {
     New(New<M>),
     Running(Running<M>),
@@ -172,14 +173,10 @@ impl<M: Method> Call<M> {
 impl<M: Method> Inner<M> {
     #[inline]
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Reply<M::Output>, Status>> {
-        if let Stage::New(_) = self.stage {
-            match self.begin() {
-                Ok(running) => self.stage = Stage::Running(running),
-                Err(status) => {
-                    self.stage = Stage::Done;
-                    return Poll::Ready(Err(status.with_certainty(Certainty::NotSent)));
-                }
-            }
+        if let Stage::New(_) = self.stage
+            && let Err(status) = self.begin()
+        {
+            return Poll::Ready(Err(status.with_certainty(Certainty::NotSent)));
         }
         let Stage::Running(running) = &mut self.stage else {
             return Poll::Ready(Err(Status::internal("a call was polled after it had completed")));
@@ -196,7 +193,7 @@ impl<M: Method> Inner<M> {
 
     /// Encodes the message and hands the request to the channel's layers.
     #[inline]
-    fn begin(&mut self) -> Result<Running<M>, Status> {
+    fn begin(&mut self) -> Result<(), Status> {
         let Stage::New(new) = std::mem::replace(&mut self.stage, Stage::Done) else {
             return Err(Status::internal("a call began twice"));
         };
@@ -232,23 +229,26 @@ impl<M: Method> Inner<M> {
         })?;
         drop(message);
 
-        let mut request = Request::new(method, codec.info.id, body);
-        request.metadata = Some(metadata);
-        request.deadline = deadline;
-        request.trace = self.context.trace();
-        // A hop that is being tried again from above must not be tried again from here as well.
-        request.is_retry = self.context.is_retry();
-        request.wait_for_ready = wait_for_ready;
-        request.hash_key = hash_key;
-        request.context = self.context.clone();
-        Ok(Running {
+        let request = Request {
+            metadata: Some(metadata),
+            deadline,
+            trace: self.context.trace(),
+            // A hop that is being tried again from above must not be tried again from here as well.
+            is_retry: self.context.is_retry(),
+            wait_for_ready,
+            hash_key,
+            context: self.context.clone(),
+            ..Request::new(method, codec.info.id, body)
+        };
+        self.stage = Stage::Running(Running {
             future: channel.calls.call(request),
             codec,
             deadline,
             started,
             alarm: Alarm::default(),
             cancelled: Registration::default(),
-        })
+        });
+        Ok(())
     }
 }
 

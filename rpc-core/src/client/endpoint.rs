@@ -79,6 +79,8 @@ struct State {
     connection: Connection,
     /// Failures in a row.
     failures: u32,
+    /// The last of them.
+    failure: Option<String>,
 }
 
 enum Connection {
@@ -100,7 +102,7 @@ impl Endpoint {
             config,
             connect_timeout: settings.connect_timeout,
             backoff: settings.backoff,
-            state: Mutex::new(State { connection: Connection::Idle, failures: 0 }),
+            state: Mutex::new(State { connection: Connection::Idle, failures: 0, failure: None }),
             changed: Notify::new(),
         }))
     }
@@ -151,9 +153,9 @@ impl Endpoint {
     /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
     #[cold]
     pub(crate) fn not_in_time(&self, status: Status) -> Status {
-        let reason = match &self.0.lock().connection {
-            Connection::Resting(_, status) => status.message().to_owned(),
-            _ => format!("it waited for a connection to {}", self.0.address),
+        let reason = match &self.0.lock().failure {
+            Some(error) => format!("it waited for a connection to {}: {error}", self.0.address),
+            None => format!("it waited for a connection to {}", self.0.address),
         };
         let message = format!("{}: {reason}", status.message());
         status.with_message(message).with_certainty(Certainty::NotSent)
@@ -205,6 +207,7 @@ impl Inner {
                 Some(error) => self.rest(&mut state, &error),
                 None => {
                     state.failures = 0;
+                    state.failure = None;
                     state.connection = Connection::Idle;
                 }
             }
@@ -225,6 +228,7 @@ impl Inner {
 
     fn rest(&self, state: &mut State, error: &str) {
         state.failures = state.failures.saturating_add(1);
+        state.failure = Some(error.to_owned());
         let wait = self.backoff.wait(state.failures, fastrand::f64());
         state.connection = Connection::Resting(now() + wait, self.unreachable(error));
     }

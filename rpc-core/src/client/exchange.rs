@@ -62,7 +62,7 @@ impl EndpointCall {
         };
         let outbound = Outbound {
             head,
-            body: request.body().clone(),
+            body: request.body(),
             oneway: method.oneway,
             deadline,
             context: request.context.clone(),

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use pin_project_lite::pin_project;
@@ -80,6 +81,15 @@ impl Context {
     /// scope, and in tasks that `tokio::spawn` started, the [background](Self::background).
     pub fn current() -> Self {
         CURRENT.try_with(|current| current.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Whether this very context is the [current](Self::current) one.
+    pub(crate) fn is_current(&self) -> bool {
+        let same = |current: &RefCell<Self>| match (&current.borrow().0, &self.0) {
+            (Some(current), Some(own)) => Arc::ptr_eq(current, own),
+            (current, own) => current.is_none() && own.is_none(),
+        };
+        CURRENT.try_with(same).unwrap_or(false)
     }
 
     /// Runs a future with this context as the [current](Self::current) one, whenever it is polled and as it is dropped.

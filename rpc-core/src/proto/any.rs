@@ -102,7 +102,8 @@ fn special<K: Kind<M>, M: prost::Message + Default>() -> Entry {
         to_json: |bytes| {
             let message = M::decode(bytes).map_err(|error| error.to_string())?;
             // By way of text: straight into a tree, a float of 32 bits would become 0.10000000149011612.
-            let text = serde_json::to_string(&As::<K, M>::new(&message)).map_err(|error| error.to_string())?;
+            let text =
+                serde_json::to_string(&As::<K, M>::new(&message)).map_err(|error| error.to_string())?;
             serde_json::from_str(&text).map_err(|error| error.to_string())
         },
         from_json: |tree| {

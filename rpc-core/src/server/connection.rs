@@ -21,8 +21,17 @@ pub(crate) struct Serving {
     router: Arc<Router>,
     /// The routes of the names that the peer has bound, by number.
     bound: Vec<Option<Arc<Route>>>,
-    /// When the handlers of this round began to run in place, as far as that is known.
-    batch: Option<(Instant, Instant)>,
+    batch: Option<Batch>,
+}
+
+/// Handlers that run in place one after the other, without a look at the clock between one's end and the next one's
+/// beginning.
+#[derive(Clone, Copy)]
+struct Batch {
+    /// When the last one ended.
+    last: Instant,
+    /// From here on the rest get tasks; `None` for never.
+    until: Option<Instant>,
 }
 
 impl Serving {
@@ -72,10 +81,10 @@ impl Dispatch for Serving {
         }
         let started = match self.batch {
             // Handlers that run one after the other share a look at the clock.
-            Some((_, last)) => last,
+            Some(batch) => batch.last,
             None => {
                 let at = now();
-                self.batch = Some((at, at));
+                self.batch = Some(Batch { last: at, until: at.checked_add(route.in_place) });
                 at
             }
         };
@@ -92,23 +101,23 @@ impl Dispatch for Serving {
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.
-            answers.push(call.too_late(started));
+            answers.push(call.too_late());
             return;
         }
-        let in_place = call.route.in_place;
-        let over = self.batch.is_some_and(|(first, last)| last.saturating_duration_since(first) > in_place);
-        if over || in_place.is_zero() || call.route.is_slow() {
+        let over = self.batch.and_then(|batch| batch.until).is_some_and(|until| until < started);
+        if over || call.route.in_place.is_zero() || call.route.is_slow() {
             Task::start(link, call, Start::Request(request));
             return;
         }
         let polled = exchange::begin(&mut call, request);
         let ended = now();
-        call.route.polled(ended.saturating_duration_since(started));
-        if let Some((_, last)) = &mut self.batch {
-            *last = ended;
+        let took = ended.saturating_duration_since(started);
+        call.route.polled(took);
+        if let Some(batch) = &mut self.batch {
+            batch.last = ended;
         }
         match polled {
-            Polled::Ready(result) => answers.push(call.answer(result, ended)),
+            Polled::Ready(result) => answers.push(call.answer(result, took)),
             Polled::Pending(future) => Task::start(link, call, Start::Future(future)),
         }
     }
@@ -128,14 +137,15 @@ fn request(
     received: Instant,
     deadline: Option<Instant>,
 ) -> Request {
-    let mut request = Request::new(route.method, head.codec, body);
-    request.deadline = deadline.map(|at| Deadline { at, since: received, source: "caller" });
-    request.trace = context.trace();
-    request.peer = context.peer().cloned();
-    request.attempt = head.attempt;
-    request.is_retry = head.is_retry;
-    request.context = context;
-    // It is in the context; what a layer changes goes here, and so to the handler.
-    request.metadata = None;
-    request
+    Request {
+        deadline: deadline.map(|at| Deadline { at, since: received, source: "caller" }),
+        trace: context.trace(),
+        peer: context.peer().cloned(),
+        attempt: head.attempt,
+        is_retry: head.is_retry,
+        context,
+        // It is in the context; what a layer changes goes here, and so to the handler.
+        metadata: None,
+        ..Request::new(route.method, head.codec, body)
+    }
 }

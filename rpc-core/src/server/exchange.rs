@@ -70,9 +70,8 @@ pub(crate) fn begin(call: &mut Call, request: Request) -> Polled {
 impl Call {
     /// The answer to the peer, with this hop's certainty, timings and share of the budget.
     #[inline]
-    pub(crate) fn answer(&self, result: Result<Response, Status>, ended: Instant) -> Answer {
+    pub(crate) fn answer(&self, result: Result<Response, Status>, handler: Duration) -> Answer {
         let queue = self.started.saturating_duration_since(self.received);
-        let handler = ended.saturating_duration_since(self.started);
         self.route.counters.ended(result.is_ok(), handler);
         if self.oneway {
             return Answer { stream: self.stream, reply: None };
@@ -95,8 +94,8 @@ impl Call {
 
     /// The answer to a call whose time was up before its handler was begun.
     #[cold]
-    pub(crate) fn too_late(&self, at: Instant) -> Answer {
-        self.answer(Err(self.overdue("begun")), at)
+    pub(crate) fn too_late(&self) -> Answer {
+        self.answer(Err(self.overdue("begun")), Duration::ZERO)
     }
 
     /// The error of a call whose time is up.
@@ -160,7 +159,7 @@ impl Task {
 
     fn finish(&mut self, result: Result<Response, Status>) {
         self.answered = true;
-        let answer = self.call.answer(result, now());
+        let answer = self.call.answer(result, now().saturating_duration_since(self.call.started));
         self.link.served(self.token, self.call.stream, answer.reply);
     }
 }

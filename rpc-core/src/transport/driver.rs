@@ -4,6 +4,7 @@
 //! One task and not two, because whatever comes in makes something go out: a batch of requests is read with one system
 //! call, their handlers run, and their answers leave with one more.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -37,11 +38,19 @@ pub(crate) struct Answer {
 /// The first read buffer, in bytes. A connection that is idle keeps none.
 const LEAST_READ: usize = 4 * 1024;
 
+/// With less room than this the next read gets a new buffer. Not with less than a whole one: the bodies of a call keep
+/// the old one busy, and one call after the other would allocate one each.
+const LEAST_ROOM: usize = 1024;
+
 /// The largest read buffer that is made ahead of what a frame is known to need.
 const MOST_READ: usize = 256 * 1024;
 
-/// While this many bytes wait to be written, nothing more is read: a peer that does not read must not make us keep
-/// answers for it without end.
+/// A connection keeps its buffers for this long after something was last read or written.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// While this many bytes of answers wait to be written, nothing more is read: a peer that does not read must not make
+/// us keep answers for it without end. Calls of our own do not count, for the peer's answers to them must be read: if
+/// each side waited for the other to read first, neither would ever.
 const UNWRITTEN: usize = 4 * 1024 * 1024;
 
 /// How long a peer may take to read what was written last and to close, when this side has said all.
@@ -58,19 +67,25 @@ pub(crate) struct Driver<D> {
     dispatch: D,
     input: BytesMut,
     read_size: usize,
+    /// How many more bytes the frame at the start of the input is known to need.
+    missing: usize,
+    /// What was read at the end of the last round.
+    ahead: Option<usize>,
+    /// When something was last read or written.
+    active: Instant,
     out: Transmit,
     /// Bytes that were written and not yet told to the state machine.
     written: usize,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
-    inbound: Vec<Event>,
+    inbound: VecDeque<Event>,
     answers: Vec<Answer>,
     wakers: Vec<Waker>,
     phase: Phase,
     /// When the socket is closed, whatever the peer does: set when this side has said all.
     ends_at: Option<Instant>,
-    /// Bytes that waited to be written when last looked at.
-    unwritten: usize,
+    /// Bytes of answers that waited to be written when last looked at.
+    owed: usize,
     /// Whether those who wait for the connection to be established have been told.
     settled: bool,
 }
@@ -93,23 +108,26 @@ impl<D: Dispatch> Driver<D> {
             dispatch,
             input: BytesMut::new(),
             read_size: LEAST_READ,
+            missing: 0,
+            ahead: None,
+            active: now(),
             out: Transmit::default(),
             written: 0,
             timer: Box::pin(sleep_until(now())),
             armed: None,
-            inbound: Vec::new(),
+            inbound: VecDeque::new(),
             answers: Vec::new(),
             wakers: Vec::new(),
             phase: Phase::Open,
             ends_at: None,
-            unwritten: 0,
+            owed: 0,
             settled: false,
         }
     }
 
     /// Reads once. Whether something came.
     fn read(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
-        if self.input.capacity() - self.input.len() < self.read_size.min(LEAST_READ) {
+        if self.input.capacity() - self.input.len() < self.missing.max(LEAST_ROOM) {
             self.input.reserve(self.read_size);
         }
         let room = self.input.capacity() - self.input.len();
@@ -153,8 +171,18 @@ impl<D: Dispatch> Driver<D> {
 
     /// Acts on what the peer wants.
     fn dispatch(&mut self) {
+        // A call that came and was given up before anybody looked at it need not be run.
+        let given_up = |event: &Event| match event {
+            Event::Cancelled { stream, .. } => Some(*stream),
+            _ => None,
+        };
+        let mut given_up: Vec<StreamId> = self.inbound.iter().filter_map(given_up).collect();
+        given_up.sort_unstable();
         for event in self.inbound.drain(..) {
             match event {
+                Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
+                    self.answers.push(Answer { stream: request.stream, reply: None });
+                }
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
                     end_handler(&self.link, stream, context_reason(reason));
@@ -169,7 +197,7 @@ impl<D: Dispatch> Driver<D> {
     fn answer(state: &mut State, answers: &mut Vec<Answer>, at: Instant) {
         for Answer { stream, reply } in answers.drain(..) {
             match reply {
-                Some((head, body)) => state.wire.respond(at, stream, &head, body, true),
+                Some((head, body)) => state.owing(|wire| wire.respond(at, stream, &head, body, true)),
                 None => state.wire.close(stream),
             }
         }
@@ -183,7 +211,7 @@ impl<D: Dispatch> Driver<D> {
 
     fn lost(&mut self, reason: &str) {
         self.link.with(|state| {
-            state.wire.written(std::mem::take(&mut self.written));
+            state.written(std::mem::take(&mut self.written));
             state.wire.handle_lost(reason);
         });
         self.phase = Phase::Closed;
@@ -202,6 +230,11 @@ impl<D: Dispatch> Driver<D> {
         }
     }
 
+    /// Whether the peer has read enough of our answers.
+    fn may_read(&self) -> bool {
+        self.owed.saturating_sub(self.written) <= UNWRITTEN
+    }
+
     /// One round: read, act, write. Whether there may be more to do at once.
     fn round(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let at = now();
@@ -210,8 +243,13 @@ impl<D: Dispatch> Driver<D> {
             self.phase = Phase::Closed;
             return false;
         }
-        if self.unwritten <= UNWRITTEN || self.phase != Phase::Open {
-            match self.read(cx) {
+        let reads = self.may_read() || self.phase != Phase::Open;
+        if reads {
+            let read = match self.ahead.take() {
+                Some(count) => Ok(Some(count)),
+                None => self.read(cx),
+            };
+            match read {
                 Ok(Some(0)) if self.phase == Phase::Lingering => {
                     self.phase = Phase::Closed;
                     return false;
@@ -239,8 +277,8 @@ impl<D: Dispatch> Driver<D> {
             let mut state = self.link.lock();
             state.awake();
             // Before anything that can end the connection: what was written tells which calls the peer can have.
-            state.wire.written(std::mem::take(&mut self.written));
-            if came && state.wire.handle_bytes(at, &mut self.input).is_err() {
+            state.written(std::mem::take(&mut self.written));
+            if came && state.handle_bytes(at, &mut self.input).is_err() {
                 self.phase = Phase::Flushing;
             }
             if self.armed.is_some_and(|armed| armed <= at) {
@@ -250,9 +288,15 @@ impl<D: Dispatch> Driver<D> {
                 }
             }
             state.settle(Some(at));
-            self.inbound.append(&mut state.inbound);
+            if self.inbound.is_empty() {
+                std::mem::swap(&mut self.inbound, &mut state.inbound);
+            } else {
+                self.inbound.append(&mut state.inbound);
+            }
             state.take_wakers(&mut self.wakers);
-            self.read_size = self.read_size.max(state.wire.missing(&self.input).min(MOST_READ));
+            self.missing =
+                if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
+            self.read_size = self.read_size.max(self.missing);
         }
         self.wake();
         if self.phase == Phase::Flushing && self.ends_at.is_none() {
@@ -265,7 +309,7 @@ impl<D: Dispatch> Driver<D> {
         {
             let mut state = self.link.lock();
             Self::answer(&mut state, &mut self.answers, at);
-            state.wire.written(std::mem::take(&mut self.written));
+            state.written(std::mem::take(&mut self.written));
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
             }
@@ -277,7 +321,7 @@ impl<D: Dispatch> Driver<D> {
             timeout = state.wire.poll_timeout();
             settled = state.wire.is_established() || state.wire.error().is_some();
             turns = state.wire.has_turns() && !self.out.is_empty();
-            self.unwritten = self.out.len() + state.wire.unwritten();
+            self.owed = state.owed();
         }
         self.wake();
         if settled && !std::mem::replace(&mut self.settled, settled) {
@@ -294,7 +338,24 @@ impl<D: Dispatch> Driver<D> {
                     // A peer that is slow to read, but reads, gets what is left.
                     self.ends_at = Some(at + LINGER);
                 }
-                came || (whole && turns)
+                if came || self.written > 0 {
+                    self.active = at;
+                }
+                // What has come in the meantime nobody would wake us for.
+                let reads_again = !reads && self.may_read();
+                let more = (whole && turns) || reads_again;
+                if !came || more || self.phase != Phase::Open || !self.may_read() {
+                    return came || more;
+                }
+                // Most often nothing more has come, and to ask is cheaper than a round with nothing to do.
+                match self.read(cx) {
+                    Ok(count) => {
+                        self.ahead = count;
+                        count.is_some()
+                    }
+                    // The next round meets it again.
+                    Err(_) => true,
+                }
             }
             Err(error) => {
                 self.lost(&format!("the socket failed: {error}"));
@@ -303,24 +364,34 @@ impl<D: Dispatch> Driver<D> {
         }
     }
 
+    /// An idle connection keeps no buffers: ten thousand of them must not cost ten thousand buffers. But one call after
+    /// the other must not allocate them anew each time (2,000 instructions a call, one at a time): they go after a
+    /// moment.
+    fn rest(&mut self, cx: &mut TaskContext<'_>) {
+        if now().saturating_duration_since(self.active) < IDLE {
+            self.arm(Some(self.active + IDLE), cx);
+            return;
+        }
+        self.input = BytesMut::new();
+        self.read_size = LEAST_READ;
+        self.out.shrink();
+    }
+
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
-    fn sleep(&mut self, cx: &TaskContext<'_>) -> bool {
+    fn sleep(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let mut state = self.link.lock();
-        state.wire.written(std::mem::take(&mut self.written));
+        state.written(std::mem::take(&mut self.written));
         if !self.inbound.is_empty() || !state.inbound.is_empty() {
             return false;
         }
         if self.out.is_empty() && state.wire.unwritten() > 0 {
             return false;
         }
+        let idle = state.wire.calls() == 0 && self.input.is_empty() && self.out.is_empty();
         state.sleep(self.armed, cx.waker());
-        if state.wire.calls() == 0 && self.input.is_empty() && self.out.is_empty() {
-            // An idle connection keeps no buffers: ten thousand of them must not cost ten thousand buffers.
-            if self.input.capacity() > LEAST_READ {
-                self.input = BytesMut::new();
-                self.read_size = LEAST_READ;
-            }
-            self.out.shrink();
+        drop(state);
+        if idle && self.input.capacity() + self.out.capacity() > 0 {
+            self.rest(cx);
         }
         true
     }
@@ -361,7 +432,7 @@ impl<D> Drop for Driver<D> {
         // Whatever ended the driver (the server was dropped, a panic): nobody may wait for an answer for ever, and no
         // handler may run on for nobody.
         self.link.with(|state| {
-            state.wire.written(std::mem::take(&mut self.written));
+            state.written(std::mem::take(&mut self.written));
             state.wire.handle_lost("the connection was dropped");
         });
         self.link.tell_settled();

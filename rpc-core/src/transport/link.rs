@@ -3,6 +3,7 @@
 //! All state of a connection is under one lock that is held for a few hundred instructions at a time, never across an
 //! await. Wakers are collected under it and woken outside.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use slab::Slab;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -21,8 +22,8 @@ use crate::context::{Context, Reason, now};
 use crate::status::{Certainty, Hop, Status};
 use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
-    CancelReason, Config, Connection, Event, OpenError, Opened, RequestHead, ResponseHead, Role, StreamId,
-    Token,
+    CancelReason, Config, Connection, ConnectionError, Event, OpenError, Opened, RequestHead, ResponseHead,
+    Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
@@ -41,7 +42,7 @@ pub(crate) struct State {
     /// The peer's calls whose handlers have a task, by token.
     serving: Slab<Serving>,
     /// What the driver has to act on.
-    pub(crate) inbound: Vec<Event>,
+    pub(crate) inbound: VecDeque<Event>,
     /// Whom to wake once the lock is free.
     wakers: Vec<Waker>,
     /// The driver's waker, and whether it needs it.
@@ -49,6 +50,8 @@ pub(crate) struct State {
     asleep: bool,
     /// When the driver will wake by itself.
     wakes_at: Option<Instant>,
+    /// Bytes of answers that wait to be written.
+    owed: usize,
     /// Nobody wants the connection any more; the driver ends it when nothing is open.
     pub(crate) closing: bool,
 }
@@ -102,11 +105,12 @@ impl Link {
                 wire,
                 calls: Slab::new(),
                 serving: Slab::new(),
-                inbound: Vec::new(),
+                inbound: VecDeque::new(),
                 wakers: Vec::new(),
                 driver: None,
                 asleep: false,
                 wakes_at: None,
+                owed: 0,
                 closing: false,
             }),
             peer,
@@ -181,14 +185,14 @@ impl Link {
 
     /// Opens a call.
     #[inline]
-    pub(crate) fn call(self: Arc<Self>, call: Outbound) -> Result<Exchange, OpenError> {
+    pub(crate) fn call(self: Arc<Self>, call: Outbound<'_>) -> Result<Exchange, OpenError> {
         let started = now();
         let Outbound { head, body, oneway, context, deadline, path } = call;
         let key = self.with(|state| {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
-            let slot = match state.wire.open(started, head, body, Open { token, oneway, end: true })? {
+            let slot = match state.wire.open_call(started, &head, body, Open { token, oneway, end: true })? {
                 Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
                 Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
                 Opened::Handed => Slot::Done(Outcome::Handed),
@@ -222,7 +226,7 @@ impl Link {
         self.with(|state| {
             state.serving.try_remove(token.0 as usize);
             match answer {
-                Some((head, body)) => state.wire.respond(now(), stream, &head, body, true),
+                Some((head, body)) => state.owing(|wire| wire.respond(now(), stream, &head, body, true)),
                 None => state.wire.close(stream),
             }
         });
@@ -235,10 +239,44 @@ impl Link {
 }
 
 impl State {
+    /// Lets the state machine say something that the peer asked for, and notes how much it was.
+    #[inline]
+    pub(crate) fn owing<T>(&mut self, say: impl FnOnce(&mut Connection) -> T) -> T {
+        let before = self.wire.unwritten();
+        let result = say(&mut self.wire);
+        self.owed += self.wire.unwritten().saturating_sub(before);
+        result
+    }
+
+    /// Bytes of answers that wait to be written.
+    pub(crate) fn owed(&self) -> usize {
+        self.owed
+    }
+
+    /// Bytes reached the socket. Where answers and calls of ours wait, answers count as the first to go: who takes
+    /// nothing at all is found out all the same.
+    pub(crate) fn written(&mut self, bytes: usize) {
+        self.wire.written(bytes);
+        self.owed = self.owed.saturating_sub(bytes);
+    }
+
+    /// Bytes came from the peer.
+    pub(crate) fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+        if self.wire.calls() > 0 {
+            // Among what this makes us say may be calls that have waited for it.
+            return self.wire.handle_bytes(now, input);
+        }
+        self.owing(|wire| wire.handle_bytes(now, input))
+    }
+
     /// Acts on what happened to our calls, and keeps the rest for the driver. Done before the lock is given up, so
     /// that no event outlives the token that it names.
     #[inline]
     pub(crate) fn settle(&mut self, at: Option<Instant>) {
+        if self.calls.is_empty() && self.inbound.is_empty() {
+            // A server without calls of its own: all of it is the driver's, and need not be moved one by one.
+            return self.wire.swap_events(&mut self.inbound);
+        }
         while let Some(event) = self.wire.poll_event() {
             let (token, outcome) = match event {
                 Event::Response { token, head, body, end: true, .. } => {
@@ -266,7 +304,7 @@ impl State {
                     continue;
                 }
                 other => {
-                    self.inbound.push(other);
+                    self.inbound.push_back(other);
                     continue;
                 }
             };
@@ -343,9 +381,9 @@ impl State {
 }
 
 /// A call to be opened.
-pub(crate) struct Outbound {
+pub(crate) struct Outbound<'a> {
     pub(crate) head: RequestHead,
-    pub(crate) body: Bytes,
+    pub(crate) body: &'a Bytes,
     pub(crate) oneway: bool,
     pub(crate) deadline: Option<Instant>,
     /// The context that the call is made in, for its part of a budget report.

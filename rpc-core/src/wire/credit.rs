@@ -1,7 +1,7 @@
 //! The two ends of a window of flow control (§8): what may still be sent, and what was granted to the peer.
 //!
-//! All arithmetic on credit is here, so that it cannot go below zero and cannot leak: a [`Send`] side gives out only
-//! what it has, a [`Receive`] side notices a peer that takes more than it was given.
+//! All arithmetic on credit is here, so that it cannot go below zero and cannot leak: a [`SendWindow`] side gives out only
+//! what it has, a [`ReceiveWindow`] side notices a peer that takes more than it was given.
 
 /// A grant or a use that breaks the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +11,14 @@ pub struct Overrun;
 #[derive(Clone, Copy, Debug)]
 pub struct SendWindow {
     left: u32,
+    /// All that was ever taken.
+    taken: u64,
 }
 
 impl SendWindow {
     /// A window of this many bytes.
     pub fn new(bytes: u32) -> Self {
-        Self { left: bytes }
+        Self { left: bytes, taken: 0 }
     }
 
     /// How many bytes may be sent.
@@ -31,10 +33,23 @@ impl SendWindow {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
+                self.taken += u64::from(bytes);
                 true
             }
             None => false,
         }
+    }
+
+    /// All that was ever taken, in bytes.
+    #[inline]
+    pub fn taken(self) -> u64 {
+        self.taken
+    }
+
+    /// Takes back what was taken last and not used.
+    pub fn untake(&mut self, bytes: u32) {
+        self.left = self.left.saturating_add(bytes);
+        self.taken = self.taken.saturating_sub(u64::from(bytes));
     }
 
     /// Adds a grant.

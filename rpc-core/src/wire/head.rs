@@ -255,7 +255,8 @@ impl ResponseHead {
         let mut head = Self::default();
         let mut length = None;
         let mut code = None;
-        let mut error = ErrorFields::default();
+        // Of most responses there is none.
+        let mut error: Option<Box<ErrorFields>> = None;
         for field in Reader::new(header) {
             let field = field.map_err(|error| error.to_string())?;
             let number =
@@ -269,10 +270,11 @@ impl ResponseHead {
                     return Err("the body is compressed in a way that this side does not know".into());
                 }
                 key::METADATA => take_metadata(&mut head.metadata, field.value, max_metadata)?,
-                _ => error.read(field)?,
+                _ => error.get_or_insert_default().read(field)?,
             }
         }
         if let Some(code) = code.filter(|code| *code != 0) {
+            let error = error.map_or_else(ErrorFields::default, |error| *error);
             let mut status = Status::new(Code::from_number(u8::try_from(code).unwrap_or(0)), error.message);
             status.set_certainty(error.certainty);
             status.set_retry_after(error.retry_after);

@@ -83,6 +83,11 @@ impl Transmit {
         }
     }
 
+    /// How many bytes of memory it holds for frames to come.
+    pub(crate) fn capacity(&self) -> usize {
+        self.tail.capacity()
+    }
+
     /// Takes all bytes out, as one buffer.
     pub fn take_all(&mut self) -> BytesMut {
         let mut all = BytesMut::with_capacity(self.len());
@@ -129,7 +134,7 @@ impl Transmit {
 
     /// Completes the frame that was begun. The caller has checked that the header's length fits.
     #[inline]
-    pub(crate) fn finish(&mut self, mark: Mark, kind: u8, flags: u8, stream: u64, body: Bytes) {
+    pub(crate) fn finish(&mut self, mark: Mark, kind: u8, flags: u8, stream: u64, body: &Bytes) {
         let header = self.header_len(mark) as u16;
         let prefix = Prefix { kind, flags, header, body: body.len() as u32, stream };
         if let Some(place) = self.tail.get_mut(mark.0..mark.0 + PREFIX) {
@@ -139,13 +144,13 @@ impl Transmit {
     }
 
     #[inline]
-    fn body(&mut self, body: Bytes) {
+    fn body(&mut self, body: &Bytes) {
         if body.len() < BY_REFERENCE {
-            self.tail.put_slice(&body);
+            self.tail.put_slice(body);
             return;
         }
         let before = self.tail.split().freeze();
         self.chunked += before.len() + body.len();
-        self.chunks.extend([before, body]);
+        self.chunks.extend([before, body.clone()]);
     }
 }

@@ -102,6 +102,19 @@ impl<T> Table<T> {
         value
     }
 
+    /// Drops a stream where it lies: moving it out costs more than all the rest of closing it.
+    #[inline]
+    pub(crate) fn drop(&mut self, id: StreamId) {
+        let place = self.place(id);
+        match self.slots.get_mut(place) {
+            Some(slot) if slot.as_ref().is_some_and(|(found, _)| *found == id) => {
+                *slot = None;
+                self.len -= 1;
+            }
+            _ => drop(self.remove(id)),
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamId, &T)> {
         let slots = self.slots.iter().flatten().map(|(id, value)| (*id, value));
         slots.chain(self.overflow.iter().map(|(id, value)| (*id, value)))

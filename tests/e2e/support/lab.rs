@@ -135,11 +135,6 @@ impl Gate {
         self.0.acquire().await.unwrap().forget();
     }
 
-    /// Lets this many pass.
-    pub(crate) fn admit(&self, count: usize) {
-        self.0.add_permits(count);
-    }
-
     /// Lets everybody pass from now on.
     pub(crate) fn open(&self) {
         self.0.add_permits(1_000_000);

@@ -12,6 +12,6 @@ pub(crate) mod raw;
 pub(crate) mod wait;
 
 pub(crate) use bench::{Bench, bench, drained, quiet, until_channel_quiet, until_server_quiet};
-pub(crate) use lab::{Bed, LabClient, LabServer, Log};
+pub(crate) use lab::{Bed, LabClient, LabServer};
 pub(crate) use proxy::{Faults, Proxy};
 pub(crate) use wait::{ms, polled, secs, until, within};

@@ -192,6 +192,7 @@ pub struct Connection {
     written: u64,
     /// Streams with parts to send, in order of their turns.
     turns: VecDeque<StreamId>,
+    parts: send::Parts,
     /// Calls that wait for a free stream.
     pending: open::Queue,
     /// Oneway calls that wait for credit.
@@ -240,6 +241,7 @@ impl Connection {
             queued: 0,
             written: 0,
             turns: VecDeque::new(),
+            parts: send::Parts::default(),
             pending: open::Queue::default(),
             pending_oneway: open::Queue::default(),
             next_pending: 0,
@@ -260,7 +262,7 @@ impl Connection {
         }
         let (mark, header) = connection.out.begin(96);
         connection.config.encode(header);
-        connection.finish_frame(mark, Kind::SETTINGS, 0, 0, Bytes::new());
+        connection.finish_frame(mark, Kind::SETTINGS, 0, 0, &Bytes::new());
         connection.queued = connection.out.len() as u64;
         connection
     }
@@ -363,16 +365,26 @@ impl Connection {
         }
         // The first frame of the input may have begun in an earlier one.
         let mut began = self.frame_began.take().unwrap_or(now);
-        while let Some(bytes) = input.first_chunk::<PREFIX>() {
-            let prefix = Prefix::parse(bytes);
-            // Limits come before memory: nothing is waited for that would be refused.
-            self.check_prefix(&prefix)?;
-            let head = PREFIX + usize::from(prefix.header);
-            if input.len() < head + prefix.body as usize {
-                break;
+        let whole = whole_frames(input);
+        if whole > 0 {
+            // Cut off in one piece, of which the bodies are slices: cheaper than to cut off each (100 instructions a
+            // frame).
+            let frames = input.split_to(whole).freeze();
+            let mut at = 0;
+            while let Some(bytes) = frames[at..].first_chunk::<PREFIX>() {
+                let prefix = Prefix::parse(bytes);
+                self.check_prefix(&prefix)?;
+                let head = at + PREFIX + usize::from(prefix.header);
+                let end = head + prefix.body as usize;
+                let body = if head < end { frames.slice(head..end) } else { Bytes::new() };
+                self.handle_frame(now, began, &prefix, &frames[at + PREFIX..head], body)?;
+                began = now;
+                at = end;
             }
-            self.handle_frame(now, began, prefix, head, input)?;
-            began = now;
+        }
+        if let Some(bytes) = input.first_chunk::<PREFIX>() {
+            // Limits come before memory: nothing is waited for that would be refused.
+            self.check_prefix(&Prefix::parse(bytes))?;
         }
         if !input.is_empty() {
             self.frame_began = Some(began);
@@ -390,6 +402,14 @@ impl Connection {
                 whole.saturating_sub(input.len())
             }
             None => PREFIX - input.len(),
+        }
+    }
+
+    /// Exchanges the things that happened for an empty list.
+    #[inline]
+    pub(crate) fn swap_events(&mut self, empty: &mut VecDeque<Event>) {
+        if !self.events.is_empty() {
+            std::mem::swap(&mut self.events, empty);
         }
     }
 
@@ -427,4 +447,19 @@ impl Connection {
     fn was_opened(&self, id: StreamId) -> bool {
         if self.is_local(id) { id.0 < self.next_local } else { id.0 <= self.highest_remote }
     }
+}
+
+/// How many bytes at the start of `input` are whole frames.
+#[inline]
+fn whole_frames(input: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(bytes) = input[end..].first_chunk::<PREFIX>() {
+        let prefix = Prefix::parse(bytes);
+        let next = end + PREFIX + usize::from(prefix.header) + prefix.body as usize;
+        if next > input.len() {
+            break;
+        }
+        end = next;
+    }
+    end
 }

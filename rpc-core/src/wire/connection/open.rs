@@ -193,6 +193,19 @@ impl Connection {
         now: Instant,
         head: RequestHead,
         body: Bytes,
+        options: Open,
+    ) -> Result<Opened, OpenError> {
+        self.open_call(now, &head, &body, options)
+    }
+
+    /// [`open`](Self::open) for a caller that keeps what it may have to send elsewhere: most of it is copied to the
+    /// out-buffer anyway.
+    #[inline]
+    pub(crate) fn open_call(
+        &mut self,
+        now: Instant,
+        head: &RequestHead,
+        body: &Bytes,
         mut options: Open,
     ) -> Result<Opened, OpenError> {
         // A oneway request is one message: nobody could say how much of a stream was handled.
@@ -218,10 +231,10 @@ impl Connection {
         if waits || (!self.established && early()) {
             return self.wait(head, body, options);
         }
-        self.write_request(now, &head, body, options)
+        self.write_request(now, head, body, options)
     }
 
-    fn wait(&mut self, head: RequestHead, body: Bytes, options: Open) -> Result<Opened, OpenError> {
+    fn wait(&mut self, head: &RequestHead, body: &Bytes, options: Open) -> Result<Opened, OpenError> {
         let pending = self.pending.len() + self.pending_oneway.len();
         if pending >= self.config.max_pending {
             return Err(OpenError::QueueFull { pending });
@@ -233,7 +246,7 @@ impl Connection {
             self.note_deadline(deadline);
         }
         let queue = if options.oneway { &mut self.pending_oneway } else { &mut self.pending };
-        queue.push(Pending { id, deadline, head: Box::new(head), body, options });
+        queue.push(Pending { id, deadline, head: Box::new(head.clone()), body: body.clone(), options });
         Ok(Opened::Pending(id))
     }
 
@@ -271,7 +284,7 @@ impl Connection {
         let opened = if body.len() > self.peer.max_message as usize {
             Err(OpenError::TooLarge { length: body.len(), max: self.peer.max_message })
         } else {
-            self.write_request(now, &head, body, options)
+            self.write_request(now, &head, &body, options)
         };
         self.events.push_back(match opened {
             Ok(Opened::Stream(stream)) => Event::Opened { token, stream },
@@ -285,7 +298,7 @@ impl Connection {
         &mut self,
         now: Instant,
         head: &RequestHead,
-        body: Bytes,
+        body: &Bytes,
         options: Open,
     ) -> Result<Opened, OpenError> {
         let length = body.len();
@@ -304,8 +317,7 @@ impl Connection {
         if header > self.peer.max_header as usize {
             self.out.abandon(mark);
             if whole {
-                // A window cannot overflow by what was just taken from it.
-                let _ = self.send_window.grant(length as u32);
+                self.send_window.untake(length as u32);
             }
             return Err(OpenError::HeaderTooLarge { length: header, max: self.peer.max_header });
         }
@@ -330,8 +342,8 @@ impl Connection {
             }
             self.insert_local(id, options, head.deadline, send, self.queued, None);
         } else {
-            self.finish_frame(mark, Kind::REQUEST, flags | flag::MORE, id.0, Bytes::new());
-            let outgoing = Outgoing { body, begun: true, end: options.end };
+            self.finish_frame(mark, Kind::REQUEST, flags | flag::MORE, id.0, &Bytes::new());
+            let outgoing = Outgoing { body: body.clone(), begun: true, end: options.end };
             let outbox = Outbox { messages: VecDeque::from([outgoing]), ..Outbox::default() };
             self.insert_local(id, options, head.deadline, send, u64::MAX, Some(Box::new(outbox)));
             self.queue_turn(id);

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::super::credit::{ReceiveWindow, SendWindow};
 use super::super::error::{CancelReason, ConnectionError, ErrorCode};
-use super::super::frame::{ITEM_COST, Kind, PREFIX, Prefix, flag};
+use super::super::frame::{ITEM_COST, Kind, Prefix, flag};
 use super::super::head::{RequestFields, ResponseHead, TimeLimit, message_length};
 use super::super::stream::{InboxOf, State, Stream, StreamId, Token};
 use super::control::{oneway_cost, overrun, protocol};
@@ -15,39 +15,28 @@ use super::{Connection, Event, Incoming};
 use crate::status::{Certainty, Status};
 
 impl Connection {
-    /// Takes the frame out of `input` and acts on it.
+    /// Acts on a frame. Its body is a slice of the buffer that it came in.
     #[inline]
     pub(super) fn handle_frame(
         &mut self,
         now: Instant,
         began: Instant,
-        prefix: Prefix,
-        head: usize,
-        input: &mut BytesMut,
+        prefix: &Prefix,
+        header: &[u8],
+        body: Bytes,
     ) -> Result<(), ConnectionError> {
         let id = StreamId(prefix.stream);
-        // The header is read where it lies, the body is cut off as a slice of the buffer it came in.
         match Kind(prefix.kind) {
             Kind::REQUEST => {
-                let fields = RequestFields::decode(&input[PREFIX..head], self.config.max_metadata);
-                let body = take_body(input, head, &prefix);
+                let fields = RequestFields::decode(header, self.config.max_metadata);
                 self.on_request(now, began, id, prefix.flags, fields, body)
             }
             Kind::RESPONSE => {
-                let fields = ResponseHead::decode(&input[PREFIX..head], self.config.max_metadata);
-                let body = take_body(input, head, &prefix);
+                let fields = ResponseHead::decode(header, self.config.max_metadata);
                 self.on_response(now, id, prefix.flags, fields, body)
             }
-            Kind::DATA => {
-                let length = if head > PREFIX { message_length(&input[PREFIX..head]) } else { None };
-                let body = take_body(input, head, &prefix);
-                self.on_data(now, id, prefix.flags, length, body)
-            }
-            _ => {
-                let header = input.split_to(head).freeze().slice(PREFIX..);
-                input.advance(prefix.body as usize);
-                self.on_control(now, &prefix, &header)
-            }
+            Kind::DATA => self.on_data(now, id, prefix.flags, message_length(header), body),
+            _ => self.on_control(now, prefix, header),
         }
     }
 
@@ -347,11 +336,4 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// Takes the frame's body off the input; the header has been read.
-#[inline]
-fn take_body(input: &mut BytesMut, head: usize, prefix: &Prefix) -> Bytes {
-    input.advance(head);
-    if prefix.body == 0 { Bytes::new() } else { input.split_to(prefix.body as usize).freeze() }
 }

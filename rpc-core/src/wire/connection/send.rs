@@ -4,6 +4,7 @@
 //! parts, and streams with parts take turns when the driver asks for bytes, so that the parts of a large message lie
 //! between the small ones, never before them all.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,38 @@ const RESERVE: u32 = 1024 * 1024;
 
 /// How many bytes of parts go into the out-buffer for one write.
 const BATCH: usize = 256 * 1024;
+
+/// The parts of large messages that the peer has not acknowledged. Small messages do not count, or a connection that
+/// is full of them would never let a large one through.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// Where each ends in all that was taken from the connection's window, and its length.
+    sent: VecDeque<(u64, u32)>,
+    sum: u32,
+}
+
+impl Parts {
+    fn sent(&mut self, end: u64, length: u32) {
+        self.sum += length;
+        match self.sent.back_mut() {
+            // Parts behind each other become one, up to the length of one: a peer that grants byte by byte must
+            // not make a long list.
+            Some((last, sum)) if *last + u64::from(length) == end && *sum + length <= MAX_PART as u32 => {
+                *last = end;
+                *sum += length;
+            }
+            _ => self.sent.push_back((end, length)),
+        }
+    }
+
+    /// How many bytes, when everything up to here has been acknowledged.
+    fn unacknowledged(&mut self, acknowledged: u64) -> u32 {
+        while let Some((_, length)) = self.sent.pop_front_if(|(end, _)| *end <= acknowledged) {
+            self.sum -= length;
+        }
+        self.sum
+    }
+}
 
 /// Why an item could not be sent. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +97,13 @@ impl fmt::Display for SendError {
 }
 
 impl std::error::Error for SendError {}
+
+/// What is left to know of a stream that was closed.
+#[derive(Clone, Copy)]
+pub(super) struct Freed {
+    pub(super) token: Token,
+    pub(super) oneway: Option<u32>,
+}
 
 impl Connection {
     /// Keeps a number with a stream of the peer's, to come back in its events.
@@ -112,7 +152,7 @@ impl Connection {
         if header > self.peer.max_header as usize {
             self.out.abandon(mark);
             if whole {
-                let _ = self.send_window.grant(length as u32);
+                self.send_window.untake(length as u32);
             }
             let head = self.without_what_is_too_much(head, header);
             return self.respond(now, id, &head, Bytes::new(), true);
@@ -120,7 +160,7 @@ impl Connection {
         let flags = if end { flag::END } else { 0 };
         if whole {
             self.last_small = Some(now);
-            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, body);
+            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, &body);
             if end {
                 self.free(id);
             } else if let Some(stream) = self.streams.get_mut(id) {
@@ -129,7 +169,7 @@ impl Connection {
             }
             return;
         }
-        self.finish_frame(mark, Kind::RESPONSE, flags | flag::MORE, id.0, Bytes::new());
+        self.finish_frame(mark, Kind::RESPONSE, flags | flag::MORE, id.0, &Bytes::new());
         if let Some(stream) = self.streams.get_mut(id) {
             stream.answered = true;
             stream.ended = end;
@@ -196,7 +236,7 @@ impl Connection {
         if fits {
             stream.send.take(ITEM_COST + length as u32);
             let (mark, _) = self.out.begin(length.min(1024));
-            self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, body);
+            self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, &body);
             if length <= SMALL_ITEM {
                 self.last_small = Some(now);
             }
@@ -250,7 +290,7 @@ impl Connection {
             let head = self.without_what_is_too_much(head, header);
             return self.write_end(id, Some(&head));
         }
-        self.finish_frame(mark, Kind::END, 0, id.0, Bytes::new());
+        self.finish_frame(mark, Kind::END, 0, id.0, &Bytes::new());
         self.close(id);
     }
 
@@ -270,23 +310,24 @@ impl Connection {
         let head = ResponseHead::refusal(status);
         let (mark, header) = self.out.begin(head.size_hint());
         head.encode(header);
-        self.finish_frame(mark, Kind::RESPONSE, flag::END, id.0, Bytes::new());
+        self.finish_frame(mark, Kind::RESPONSE, flag::END, id.0, &Bytes::new());
     }
 
     /// Removes a stream, and gives back all that it held.
     #[inline]
-    pub(super) fn free(&mut self, id: StreamId) -> Option<Stream> {
+    pub(super) fn free(&mut self, id: StreamId) -> Option<Freed> {
         if self.streams.get_mut(id)?.inbox.is_some() {
             self.drop_inbox(id);
         }
-        let stream = self.streams.remove(id)?;
-        match (stream.state, stream.oneway) {
+        let &mut Stream { token, state, oneway, buffered, .. } = self.streams.get_mut(id)?;
+        self.streams.drop(id);
+        match (state, oneway) {
             (State::Open, oneway) => self.local_open -= u32::from(oneway.is_none()),
             (_, Some(cost)) => self.return_oneway(cost),
             (_, None) => self.remote_open -= 1,
         }
-        self.leave_room(self.side(id), stream.buffered);
-        Some(stream)
+        self.leave_room(self.side(id), buffered);
+        Some(Freed { token, oneway })
     }
 
     fn return_oneway(&mut self, cost: u32) {
@@ -322,17 +363,19 @@ impl Connection {
     pub(super) fn take_turns(&mut self, now: Instant) {
         let whole = self.peer.connection_credit;
         let lately = |at: Instant| now.saturating_duration_since(at) < SMALL_LATELY;
-        let window = if self.last_small.is_some_and(lately) {
-            SHARED_WINDOW.min(whole)
-        } else {
-            whole - RESERVE.min(whole / 4)
-        };
+        let shared = self.last_small.is_some_and(lately);
+        let window = whole - RESERVE.min(whole / 4);
         // The batch is of parts alone: a connection that is full of small messages must not starve the large ones.
         let mut batch = BATCH;
         while let Some(&id) = self.turns.front() {
             let unacknowledged = whole.saturating_sub(self.send_window.left());
-            let room =
-                window.saturating_sub(unacknowledged).min(self.send_window.left()).min(MAX_PART as u32);
+            let mut room = window.saturating_sub(unacknowledged).min(MAX_PART as u32);
+            room = room.min(self.send_window.left());
+            let acknowledged = self.send_window.taken().saturating_sub(u64::from(unacknowledged));
+            let parts = self.parts.unacknowledged(acknowledged);
+            if shared {
+                room = room.min(SHARED_WINDOW.saturating_sub(parts));
+            }
             if batch == 0 || (room == 0 && self.next_part_has_bytes(id)) {
                 break;
             }
@@ -365,7 +408,9 @@ impl Connection {
             // The stream's credit is used up; a grant puts it back into the queue.
             return false;
         }
-        self.send_window.take(part as u32);
+        if self.send_window.take(part as u32) {
+            self.parts.sent(self.send_window.taken(), part as u32);
+        }
         let body = message.body.split_to(part);
         let (first, more, end) = (!std::mem::replace(&mut message.begun, true), part < left, message.end);
         let mut finish = None;
@@ -398,7 +443,7 @@ impl Connection {
         if first && more {
             put_message_length(header, left);
         }
-        self.finish_frame(mark, Kind::DATA, flags, id.0, body);
+        self.finish_frame(mark, Kind::DATA, flags, id.0, &body);
         if !local {
             self.leave_room(side, part);
         }
@@ -440,11 +485,11 @@ impl Connection {
     pub(super) fn send_bare(&mut self, kind: Kind, flags: u8, id: StreamId, header: &[u8]) {
         let (mark, out) = self.out.begin(header.len());
         out.extend_from_slice(header);
-        self.finish_frame(mark, kind, flags, id.0, Bytes::new());
+        self.finish_frame(mark, kind, flags, id.0, &Bytes::new());
     }
 
     #[inline]
-    pub(super) fn finish_frame(&mut self, mark: Mark, kind: Kind, flags: u8, stream: u64, body: Bytes) {
+    pub(super) fn finish_frame(&mut self, mark: Mark, kind: Kind, flags: u8, stream: u64, body: &Bytes) {
         let frame = super::PREFIX + self.out.header_len(mark) + body.len();
         self.out.finish(mark, kind.0, flags, stream, body);
         self.queued += frame as u64;

@@ -267,7 +267,7 @@ impl Connection {
             put_number(header, key::CODE, code as u64);
             put_bytes(header, key::MESSAGE, &message.as_bytes()[..message.len().min(512)]);
         }
-        self.finish_frame(mark, Kind::DRAIN, 0, 0, Bytes::new());
+        self.finish_frame(mark, Kind::DRAIN, 0, 0, &Bytes::new());
     }
 
     /// The socket is gone, or the peer has closed it.

@@ -23,7 +23,13 @@ fn default() -> (Pair, StreamId) {
     begun(Config::default(), Config::default())
 }
 
-fn send(pair: &mut Pair, side: usize, id: StreamId, body: impl Into<Bytes>, end: bool) -> Result<bool, SendError> {
+fn send(
+    pair: &mut Pair,
+    side: usize,
+    id: StreamId,
+    body: impl Into<Bytes>,
+    end: bool,
+) -> Result<bool, SendError> {
     let now = pair.now;
     pair.sides[side].wire.send_item(now, id, body.into(), end)
 }
@@ -217,12 +223,9 @@ fn a_cancel_in_the_middle_of_a_large_item_gives_all_room_back() {
     let ids: Vec<_> = (0..40)
         .map(|token| {
             let now = pair.now;
-            let open = crate::wire::connection::Open {
-                token: crate::wire::Token(token),
-                oneway: false,
-                end: false,
-            };
-            match pair.client().open(now, super::pair::head(0), vec![1; 5000].into(), open) {
+            let open =
+                crate::wire::connection::Open { token: crate::wire::Token(token), oneway: false, end: false };
+            match pair.client().open(now, &super::pair::head(0), &vec![1; 5000].into(), open) {
                 Ok(crate::wire::Opened::Stream(id)) => id,
                 other => panic!("{other:?}"),
             }

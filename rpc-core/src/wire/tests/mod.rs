@@ -9,7 +9,7 @@
 //! | `flow` | credit, large messages, fairness, back-pressure |
 //! | `items` | streams of items |
 //! | `time` | deadlines, keepalive, drain, loss |
-//! | `hostile` | every rule of PROTOCOL.md, broken |
+//! | `hostile`, `hostile_stream` | every rule of PROTOCOL.md, broken |
 //! | `properties` | round trips, splits, conservation |
 //! | `vectors` | golden bytes |
 
@@ -18,8 +18,11 @@ use crate::wire;
 mod edges;
 mod flow;
 mod hostile;
+mod hostile_stream;
 mod items;
 mod operations;
 mod pair;
+mod properties;
 mod script;
 mod time;
+mod vectors;

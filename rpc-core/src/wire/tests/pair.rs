@@ -24,6 +24,10 @@ pub(crate) struct Side {
     /// What is under way to the other end, and when it arrives.
     link: VecDeque<(Instant, Bytes)>,
     latency: Duration,
+    /// How many bytes the link carries in a millisecond; what is beyond that the socket swallows.
+    pub(crate) rate: usize,
+    /// When the last of what the socket has swallowed leaves it.
+    busy: Instant,
     /// How many bytes the socket takes before it is full.
     pub(crate) room: usize,
     pub(crate) events: VecDeque<Event>,
@@ -48,6 +52,8 @@ impl Side {
             out: Transmit::default(),
             link: VecDeque::new(),
             latency: Duration::ZERO,
+            rate: usize::MAX,
+            busy: now,
             room: usize::MAX,
             events: VecDeque::new(),
             sent: 0,
@@ -79,7 +85,15 @@ impl Side {
             self.wire.written(count);
             self.sent += count as u64;
             self.room -= if self.room == usize::MAX { 0 } else { count };
-            self.link.push_back((now + self.latency, Bytes::from(bytes).slice(..count)));
+            let mut bytes = Bytes::from(bytes).slice(..count);
+            while !bytes.is_empty() {
+                let carried =
+                    bytes.split_to(bytes.len().min(if self.rate == usize::MAX { count } else { 16_000 }));
+                let time =
+                    Duration::from_nanos((carried.len() as u64).saturating_mul(1_000_000) / self.rate as u64);
+                self.busy = self.busy.max(now) + time;
+                self.link.push_back((self.busy + self.latency, carried));
+            }
         }
         while let Some(event) = self.wire.poll_event() {
             self.events.push_back(event);

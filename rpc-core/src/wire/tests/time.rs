@@ -160,7 +160,8 @@ fn a_peer_is_pinged_and_one_that_is_silent_is_given_up() {
 
 #[test]
 fn a_pong_behind_a_large_message_is_waited_for_while_bytes_come() {
-    let config = || Config { keepalive_interval: Some(ms(50)), keepalive_timeout: ms(50), ..Config::default() };
+    let config =
+        || Config { keepalive_interval: Some(ms(50)), keepalive_timeout: ms(50), ..Config::default() };
     let mut pair = Pair::with(config(), config());
     let id = pair.call(CLIENT, 1, "x");
     pair.run();
@@ -221,7 +222,7 @@ fn a_drain_serves_what_was_sent_before_it_was_heard_and_refuses_the_rest() {
     assert_eq!(pair.request(SERVER).stream, crossing);
     let now = pair.now;
     let open = Open { token: Token(4), oneway: false, end: true };
-    assert_eq!(pair.client().open(now, head(0), "".into(), open), Err(OpenError::Draining));
+    assert_eq!(pair.client().open(now, &head(0), &"".into(), open), Err(OpenError::Draining));
     // Callbacks of calls that run go on.
     let back = pair.call(SERVER, 5, "callback");
     pair.wait(ms(100));
