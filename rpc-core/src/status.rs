@@ -148,13 +148,19 @@ impl fmt::Display for Hop {
                 }
             }
         }
+        let Self { method, budget, queue, handler, elapsed } = self;
+        if let (None, None) = (queue, handler) {
+            // Its server did not say anything: what is left is what its caller saw.
+            return match elapsed {
+                Some(elapsed) => write!(f, "{method} (budget {budget:.1?}: no word within {elapsed:.1?})"),
+                None => write!(f, "{method} (budget {budget:.1?})"),
+            };
+        }
         write!(
             f,
-            "{} (budget {:.1?}: queue {}, handler {}, network {})",
-            self.method,
-            self.budget,
-            Share(self.queue),
-            Share(self.handler),
+            "{method} (budget {budget:.1?}: queue {}, handler {}, network {})",
+            Share(*queue),
+            Share(*handler),
             Share(self.network())
         )
     }
@@ -512,5 +518,15 @@ mod tests {
             status.to_string(),
             "DEADLINE_EXCEEDED: after 10ms; the time went to B/b (budget 10.0ms: queue 1.0ms, handler 7.0ms, network 2.0ms)"
         );
+        let silent = |elapsed| Hop {
+            method: "C/c".into(),
+            budget: Duration::from_millis(10),
+            queue: None,
+            handler: None,
+            elapsed,
+        };
+        let elapsed = Some(Duration::from_millis(11));
+        assert_eq!(silent(elapsed).to_string(), "C/c (budget 10.0ms: no word within 11.0ms)");
+        assert_eq!(silent(None).to_string(), "C/c (budget 10.0ms)");
     }
 }

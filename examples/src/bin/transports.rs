@@ -93,7 +93,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // An address that is none, and one where nobody listens.
     for wrong in ["localhost", "http://localhost:80", "unix:///nobody/here", "memory://nobody"] {
         let error = MirrorClient::connect(wrong).await.unwrap_err();
-        println!("{wrong:<28} {error}");
+        println!("{wrong:<20} {error}");
     }
     Ok(())
 }
@@ -105,6 +105,7 @@ async fn report(address: &str, mirror: &MirrorClient) -> Result<(), Status> {
     for _ in 0..CALLS {
         mirror.who_am_i().await?;
     }
-    println!("{address:<46} {:>6.1?} a call; the caller is {peer:?}", began.elapsed() / CALLS);
+    let each = began.elapsed() / CALLS;
+    println!("{each:>6.0?} a call at {address}, where the caller is {peer:?}");
     Ok(())
 }
