@@ -39,11 +39,8 @@ where
         })?;
         context.mark_executed();
         // A layer may have put another context round the handler than the one that the call came with.
-        let output = if context.is_current() {
-            handler(message).await
-        } else {
-            context.scope(handler(message)).await
-        };
+        let output =
+            if context.is_current() { handler(message).await } else { context.scope(handler(message)).await };
         let output = output.map_err(Into::into)?;
         let reply = M::reply(output);
         let size = (codec.reply_size)(&reply);

@@ -174,7 +174,9 @@ impl<D: Dispatch> Driver<D> {
         let mut given_up: Vec<StreamId> = self
             .inbound
             .iter()
-            .filter_map(|event| if let Event::Cancelled { stream, .. } = event { Some(*stream) } else { None })
+            .filter_map(
+                |event| if let Event::Cancelled { stream, .. } = event { Some(*stream) } else { None },
+            )
             .collect();
         given_up.sort_unstable();
         for event in self.inbound.drain(..) {
@@ -287,7 +289,8 @@ impl<D: Dispatch> Driver<D> {
                 self.inbound.append(&mut state.inbound);
             }
             state.take_wakers(&mut self.wakers);
-            self.missing = if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
+            self.missing =
+                if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
             self.read_size = self.read_size.max(self.missing);
         }
         self.wake();
@@ -365,6 +368,10 @@ impl<D: Dispatch> Driver<D> {
         self.input = BytesMut::new();
         self.read_size = LEAST_READ;
         self.out.shrink();
+        self.inbound = VecDeque::new();
+        self.answers = Vec::new();
+        self.wakers = Vec::new();
+        self.link.lock().shrink();
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
