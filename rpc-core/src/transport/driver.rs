@@ -375,6 +375,10 @@ impl<D: Dispatch> Driver<D> {
         self.input = BytesMut::new();
         self.read_size = LEAST_READ;
         self.out.shrink();
+        self.inbound = VecDeque::new();
+        self.answers = Vec::new();
+        self.wakers = Vec::new();
+        self.link.lock().shrink();
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.

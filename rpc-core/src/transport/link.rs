@@ -333,6 +333,16 @@ impl State {
         due.is_some_and(|due| self.wakes_at.is_none_or(|at| due < at))
     }
 
+    /// Gives memory back that a burst of calls has left, if nothing is under way.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_idle() && self.inbound.is_empty() && self.wakers.is_empty() {
+            self.wire.shrink();
+            self.calls = Slab::new();
+            self.inbound = VecDeque::new();
+            self.wakers = Vec::new();
+        }
+    }
+
     /// Takes the wakers out, to be woken when the lock is free.
     pub(crate) fn take_wakers(&mut self, into: &mut Vec<Waker>) {
         into.append(&mut self.wakers);
