@@ -1,6 +1,5 @@
 //! Who calls: closed loops, each with one call in flight, through exactly the same code for everybody who is measured.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -24,19 +23,13 @@ pub async fn fixed<C: Client>(client: &C, payload: &Bytes, in_flight: usize, cal
     Ok(())
 }
 
-fn calls_in_a_row<C: Client>(
-    client: C,
-    payload: Bytes,
-    calls: usize,
-) -> impl Future<Output = Result<()>> + Send {
-    async move {
-        for _ in 0..calls {
-            if client.call(&payload).await? != payload.len() {
-                return Err("the echo is wrong".into());
-            }
+async fn calls_in_a_row<C: Client>(client: C, payload: Bytes, calls: usize) -> Result<()> {
+    for _ in 0..calls {
+        if client.call(&payload).await? != payload.len() {
+            return Err("the echo is wrong".into());
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// What a run gave.

@@ -26,8 +26,10 @@ pub struct Metadata {
     // dozen of these, nearly always empty: one word that is null costs less than three (200 instructions less a call).
     // `None` if there are no entries, so that equal ones are equal.
     #[expect(clippy::box_collection, reason = "that is the point: see above")]
-    entries: Option<Box<Vec<(Box<str>, Bytes)>>>,
+    entries: Option<Box<Vec<Entry>>>,
 }
+
+type Entry = (Box<str>, Bytes);
 
 /// The longest name, in bytes: a name's length is one byte on the wire, and the upper half of it is kept free.
 pub const MAX_NAME: usize = 128;
@@ -54,11 +56,11 @@ impl Metadata {
         Self { entries: None }
     }
 
-    fn entries(&self) -> &[(Box<str>, Bytes)] {
+    fn entries(&self) -> &[Entry] {
         self.entries.as_ref().map_or(&[], |entries| entries)
     }
 
-    fn entries_mut(&mut self) -> &mut Vec<(Box<str>, Bytes)> {
+    fn entries_mut(&mut self) -> &mut Vec<Entry> {
         self.entries.get_or_insert_default()
     }
 

@@ -58,6 +58,10 @@ struct Inner<M: Method> {
     stage: Stage<M>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the common one is the large one, and is to need no allocation"
+)]
 enum Stage<M: Method> {
     New(New<M>),
     Running(Running<M>),
@@ -172,10 +176,10 @@ impl<M: Method> Call<M> {
 impl<M: Method> Inner<M> {
     #[inline]
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Reply<M::Output>, Status>> {
-        if let Stage::New(_) = self.stage {
-            if let Err(status) = self.begin() {
-                return Poll::Ready(Err(status.with_certainty(Certainty::NotSent)));
-            }
+        if let Stage::New(_) = self.stage
+            && let Err(status) = self.begin()
+        {
+            return Poll::Ready(Err(status.with_certainty(Certainty::NotSent)));
         }
         let Stage::Running(running) = &mut self.stage else {
             return Poll::Ready(Err(Status::internal("a call was polled after it had completed")));
