@@ -40,9 +40,6 @@ pub trait Visit {
 /// # Errors
 /// If there is none of this name.
 pub fn with_peer<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
-    #[cfg(feature = "peers")]
-    use crate::peers::{Tarpc, Tonic};
-
     Ok(match name {
         "courier" => visit.visit::<Courier<Unary>>(),
         "courier-json" => visit.visit::<Courier<UnaryJson>>(),
@@ -50,10 +47,6 @@ pub fn with_peer<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
         "raw" => visit.visit::<Raw>(),
         "raw-spawn" => visit.visit::<RawSpawn>(),
         "raw-yield" => visit.visit::<RawYield>(),
-        #[cfg(feature = "peers")]
-        "tonic" => visit.visit::<Tonic>(),
-        #[cfg(feature = "peers")]
-        "tarpc" => visit.visit::<Tarpc>(),
         _ => return Err(format!("nobody is called {name:?}").into()),
     })
 }

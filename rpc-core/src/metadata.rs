@@ -25,10 +25,11 @@ pub struct Metadata {
     // A list and not a map: there are few entries, and order is kept. In a box, because a call moves and drops half a
     // dozen of these, nearly always empty: one word that is null costs less than three (200 instructions less a call).
     // `None` if there are no entries, so that equal ones are equal.
-    entries: Option<Box<Entries>>,
+    #[expect(clippy::box_collection, reason = "that is the point: see above")]
+    entries: Option<Box<Vec<Entry>>>,
 }
 
-type Entries = Vec<(Box<str>, Bytes)>;
+type Entry = (Box<str>, Bytes);
 
 /// The longest name, in bytes: a name's length is one byte on the wire, and the upper half of it is kept free.
 pub const MAX_NAME: usize = 128;
@@ -55,11 +56,11 @@ impl Metadata {
         Self { entries: None }
     }
 
-    fn entries(&self) -> &[(Box<str>, Bytes)] {
+    fn entries(&self) -> &[Entry] {
         self.entries.as_ref().map_or(&[], |entries| entries)
     }
 
-    fn entries_mut(&mut self) -> &mut Vec<(Box<str>, Bytes)> {
+    fn entries_mut(&mut self) -> &mut Vec<Entry> {
         self.entries.get_or_insert_default()
     }
 

@@ -335,7 +335,7 @@ async fn a_spawned_task_ends_with_its_context() {
 async fn a_spawned_task_outlives_the_scope_that_it_was_started_in() {
     let (go, gone) = oneshot::channel();
     let (ctx, _handle) = Context::current().with_cancel();
-    let task = ctx.scope(async { rpc_core::spawn(gone) }).await;
+    let task = ctx.sync_scope(|| rpc_core::spawn(gone));
     go.send(7).unwrap();
     assert_eq!(task.await.unwrap().unwrap(), Ok(7));
 }

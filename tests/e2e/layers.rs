@@ -66,6 +66,28 @@ fn around(around: impl Fn(Request, Way) -> Answer + Send + Sync + 'static) -> Ar
 }
 
 #[test]
+fn a_server_that_sheds_load_is_not_asked_again_at_once() {
+    bench(async |bench| {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let shed = asked.clone();
+        let shed = around(move |_, _| {
+            shed.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Err(Status::unavailable("too much to do")) })
+        });
+        let builder = Server::builder().layer(shed);
+        let server = bench.serve_layered(builder.service(LabServer::new(Bed::echoing()))).await;
+        let client = LabClient::connect(server.local_addr()).await.unwrap();
+        let status = client.run("x".into()).await.unwrap_err();
+        assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotExecuted));
+        // Whether to ask again, and after which wait, is for a retry layer to say.
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        quiet(&server, client.channel()).await;
+        drop(client);
+        drained(server).await;
+    });
+}
+
+#[test]
 fn layers_of_both_sides_see_the_call_in_order() {
     bench(async |bench| {
         let seen = Arc::new(Mutex::new(Vec::new()));

@@ -116,6 +116,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether the connection that there is takes calls.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.link().is_some_and(|link| link.is_usable())
+    }
+
     /// The connection, when there is one that takes calls.
     ///
     /// # Errors

@@ -122,7 +122,14 @@ impl EndpointCall {
                     let network = elapsed.saturating_sub(queue + handler);
                     return Ok(Ok(reply(body, metadata, Timings { queue, handler, network })));
                 }
-                ResponseHead { status: Some(status), .. } => from_peer(status, exchange, at),
+                ResponseHead { status: Some(status), .. } => {
+                    let status = from_peer(status, exchange, at);
+                    // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
+                    if self.endpoint.takes_calls() {
+                        return Ok(Err(status));
+                    }
+                    status
+                }
             },
             Outcome::Handed => return Ok(Ok(Response::default())),
             Outcome::Expired { sent } => {
