@@ -23,7 +23,10 @@ pub(crate) fn request(method: &'static MethodDescriptor) -> Request {
 
 /// Answers in order; when there is nothing more to answer it hangs.
 #[derive(Clone)]
-pub(crate) struct Script(Arc<Mutex<(VecDeque<Result<Response, Status>>, Vec<Request>)>>);
+pub(crate) struct Script(Arc<Mutex<Played>>);
+
+/// What is still to be answered, and what was asked.
+type Played = (VecDeque<Result<Response, Status>>, Vec<Request>);
 
 impl Script {
     pub(crate) fn new(answers: Vec<Result<Response, Status>>) -> Self {
