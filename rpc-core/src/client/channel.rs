@@ -224,7 +224,7 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Pings the server after this much silence (default 20 s; `None` for never), and gives the connection up if
+    /// Pings the server this often (default 20 s; `None` for never), and gives the connection up if
     /// nothing comes within the timeout (default 10 s).
     pub fn keepalive(mut self, interval: Option<Duration>, timeout: Duration) -> Self {
         self.settings.config.keepalive_interval = interval;

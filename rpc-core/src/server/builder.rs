@@ -168,7 +168,7 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Pings a connection after this much silence (default 20 s; `None` for never), and ends it if nothing comes within
+    /// Pings each connection this often (default 20 s; `None` for never), and ends it if nothing comes within
     /// the timeout (default 10 s).
     pub fn keepalive(mut self, interval: Option<Duration>, timeout: Duration) -> Self {
         self.config.keepalive_interval = interval;
