@@ -14,5 +14,6 @@ mod errors;
 mod hostile;
 mod layers;
 mod macros;
+mod middleware;
 mod program;
 mod transports;
