@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tower::load_shed::error::Overloaded;
+use tower::timeout::error::Elapsed;
 
 use crate::metadata::{InvalidName, Metadata};
 
@@ -294,12 +296,22 @@ impl Status {
         &mut self.0.hops
     }
 
-    /// The status for any error that is not one already: a [`Status`] inside comes out as it was.
+    /// The status for any error that is not one already: a [`Status`] inside comes out as it was, tower's time-out is
+    /// `DEADLINE_EXCEEDED`, its load shedder's refusal is `RESOURCE_EXHAUSTED`, anything else `INTERNAL`.
     pub fn from_error(error: Box<dyn StdError + Send + Sync>) -> Self {
-        match error.downcast::<Self>() {
-            Ok(status) => *status,
-            Err(error) => Self::new(Code::Internal, error.to_string()).with_source(error),
-        }
+        let error = match error.downcast::<Self>() {
+            Ok(status) => return *status,
+            Err(error) => error,
+        };
+        let status = if error.is::<Elapsed>() {
+            Self::deadline_exceeded(error.to_string())
+        } else if error.is::<Overloaded>() {
+            // It refuses before it hands on: nothing below has seen the call.
+            Self::resource_exhausted(error.to_string()).with_certainty(Certainty::NotSent)
+        } else {
+            Self::internal(error.to_string())
+        };
+        status.with_source(error)
     }
 }
 
@@ -502,6 +514,9 @@ mod tests {
         let status = Status::from_error(boxed);
         assert_eq!((status.code(), status.certainty()), (Code::Aborted, Certainty::Executed));
         assert_eq!(Status::from_error("odd".into()).code(), Code::Internal);
+        assert_eq!(Status::from_error(Elapsed::new().into()).code(), Code::DeadlineExceeded);
+        let shed = Status::from_error(Overloaded::new().into());
+        assert_eq!((shed.code(), shed.certainty()), (Code::ResourceExhausted, Certainty::NotSent));
     }
 
     #[test]

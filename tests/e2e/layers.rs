@@ -364,6 +364,7 @@ fn towers_load_shed_refuses_what_is_over_the_limit() {
         log.until_running(1).await;
         let status = within(secs(2), client.run("second".into())).await.unwrap_err();
         assert!(status.message().contains("overloaded"), "{status}");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
         assert_eq!(status.certainty(), Certainty::NotExecuted, "{status:?}");
         gate.open();
         assert_eq!(first.await.unwrap(), "first");

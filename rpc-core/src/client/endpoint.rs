@@ -116,6 +116,13 @@ impl Endpoint {
         }
     }
 
+    /// The error of a connection, with the name of the server: a program with several channels must know which.
+    #[cold]
+    pub(crate) fn named(&self, status: Status) -> Status {
+        let message = format!("{}: {}", self.0.address, status.message());
+        status.with_message(message)
+    }
+
     /// Whether the connection that there is takes calls.
     pub(crate) fn takes_calls(&self) -> bool {
         self.link().is_some_and(|link| link.is_usable())

@@ -140,7 +140,7 @@ impl EndpointCall {
                 status.hops_mut().push(exchange.hop(now()));
                 return Ok(Err(status));
             }
-            Outcome::Failed(status) => status,
+            Outcome::Failed(status) => self.endpoint.named(status),
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
         let again = self.moves == 0 || self.request.wait_for_ready;
