@@ -28,7 +28,7 @@ fn one(data: &[u8]) {
                 }
                 let head = RequestHead { path: "a.B/c", ..RequestHead::default() };
                 let open = Open { token: Token(0), oneway: false, end: true };
-                let _ = wire.open(now, head, Bytes::new(), open);
+                let _ = wire.open(now, &head, &Bytes::new(), open);
                 let data = &data[..data.len().min(16 * 1024)];
                 let stream = match Kind(kind) {
                     Kind::SETTINGS | Kind::PING | Kind::PONG | Kind::DRAIN => 0,

@@ -192,7 +192,7 @@ impl Link {
             let entry = state.calls.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
-            let slot = match state.wire.open_call(started, &head, body, Open { token, oneway, end: true })? {
+            let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
                 Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
                 Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
                 Opened::Handed => Slot::Done(Outcome::Handed),

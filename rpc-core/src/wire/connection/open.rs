@@ -183,25 +183,13 @@ impl Pending {
 }
 
 impl Connection {
-    /// Opens a call.
+    /// Opens a call. What it takes by reference the caller keeps, should it have to send the call elsewhere: most of it is
+    /// copied to the out-buffer anyway.
     ///
     /// # Errors
     /// Why it could not be; nothing of it was sent.
     #[inline]
     pub fn open(
-        &mut self,
-        now: Instant,
-        head: RequestHead,
-        body: Bytes,
-        options: Open,
-    ) -> Result<Opened, OpenError> {
-        self.open_call(now, &head, &body, options)
-    }
-
-    /// [`open`](Self::open) for a caller that keeps what it may have to send elsewhere: most of it is copied to the
-    /// out-buffer anyway.
-    #[inline]
-    pub(crate) fn open_call(
         &mut self,
         now: Instant,
         head: &RequestHead,

@@ -290,11 +290,11 @@ fn a_request_too_large_is_not_sent() {
     let mut pair = Pair::with(Config::default(), Config { max_message: 100_000, ..Config::default() });
     let now = pair.now;
     let open = Open { token: Token(1), oneway: false, end: true };
-    let error = pair.client().open(now, head(0), large(100_001), open).unwrap_err();
+    let error = pair.client().open(now, &head(0), &large(100_001), open).unwrap_err();
     assert_eq!(error.to_string(), "a request of 100001 bytes; the server takes up to 100000");
     let mut much = head(1);
     much.metadata.insert("much", vec![0; 20_000]).unwrap();
-    let error = pair.client().open(now, much, Bytes::new(), open).unwrap_err();
+    let error = pair.client().open(now, &much, &Bytes::new(), open).unwrap_err();
     assert!(error.to_string().starts_with("a request header of 200"), "{error}");
     let sent = pair.sides[CLIENT].sent;
     pair.run();

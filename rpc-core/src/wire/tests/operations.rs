@@ -151,7 +151,7 @@ fn step(pair: &mut Pair, known: &mut [Known; 2], choices: &mut Choices<'_>) {
             let token = Token(mine.next);
             mine.next += 1;
             let body = vec![0; choices.length()];
-            match wire.open(now, head, body.into(), Open { token, oneway, end }) {
+            match wire.open(now, &head, &body.into(), Open { token, oneway, end }) {
                 Ok(Opened::Stream(id)) => mine.calls.push((token, Place::Stream(id))),
                 Ok(Opened::Pending(id)) => mine.calls.push((token, Place::Pending(id))),
                 Ok(Opened::Handed) | Err(_) => {}

@@ -278,7 +278,7 @@ impl Pair {
         open: Open,
     ) -> Opened {
         let now = self.now;
-        self.sides[side].wire.open(now, head, body.into(), open).expect("a call that can be opened")
+        self.sides[side].wire.open(now, &head, &body.into(), open).expect("a call that can be opened")
     }
 
     /// Opens a call that gets its stream at once.

@@ -170,7 +170,7 @@ impl Script {
 
     pub(crate) fn open(&mut self, end: bool) -> StreamId {
         let open = crate::wire::connection::Open { token: crate::wire::Token(1), oneway: false, end };
-        let opened = self.wire.open(self.now, super::pair::head(0), Bytes::new(), open);
+        let opened = self.wire.open(self.now, &super::pair::head(0), &Bytes::new(), open);
         self.drain();
         match opened {
             Ok(crate::wire::Opened::Stream(id)) => id,

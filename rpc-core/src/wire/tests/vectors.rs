@@ -98,10 +98,10 @@ fn made() -> Vec<(&'static str, Frame)> {
     first.deadline = Some(now + Duration::from_millis(252));
     first.trace = Some(*b"trace context in 25 bytes");
     first.metadata.insert("tenant", "blue").unwrap();
-    client.open(now, first, r#"{"a":1}"#.into(), open(true)).unwrap();
-    client.open(now, head(0), "hi".into(), open(true)).unwrap();
-    client.open(now, head(0), Bytes::new(), open(false)).unwrap();
-    client.open(now, head(0), "log".into(), Open { oneway: true, ..open(true) }).unwrap();
+    client.open(now, &first, &r#"{"a":1}"#.into(), open(true)).unwrap();
+    client.open(now, &head(0), &"hi".into(), open(true)).unwrap();
+    client.open(now, &head(0), &Bytes::new(), open(false)).unwrap();
+    client.open(now, &head(0), &"log".into(), Open { oneway: true, ..open(true) }).unwrap();
     carry(
         &mut client,
         &mut server,
@@ -132,12 +132,12 @@ fn made() -> Vec<(&'static str, Frame)> {
         &mut frames,
     );
     client.finish(now, StreamId(5), None);
-    let Ok(Opened::Stream(id)) = client.open(now, head(0), "x".into(), open(true)) else { panic!() };
+    let Ok(Opened::Stream(id)) = client.open(now, &head(0), &"x".into(), open(true)) else { panic!() };
     client.cancel(now, id, CancelReason::Deadline);
     carry(&mut client, &mut server, &["end", "", "cancel"], &mut frames);
     server.finish(now, StreamId(5), Some(&ResponseHead::error(Status::aborted("enough"))));
     carry(&mut server, &mut client, &["end_of_response"], &mut frames);
-    client.open(now, head(0), vec![b'.'; 131_073].into(), open(true)).unwrap();
+    client.open(now, &head(0), &vec![b'.'; 131_073].into(), open(true)).unwrap();
     carry(&mut client, &mut server, &["request_in_parts", "", ""], &mut frames);
     carry(&mut server, &mut client, &["credit", "", "credit_of_connection"], &mut frames);
     carry(&mut client, &mut server, &["data_last_part"], &mut frames);
@@ -226,7 +226,7 @@ fn the_decoder_understands_the_golden_bytes() {
     let mut client = Connection::new(Role::Connector, Config::default(), now);
     for (token, end) in [(1, true), (2, true), (3, false)] {
         let open = Open { token: Token(token), oneway: false, end };
-        client.open(now, head(0), Bytes::new(), open).unwrap();
+        client.open(now, &head(0), &Bytes::new(), open).unwrap();
     }
     // The acceptor's settings are the same, without the magic before them.
     let mut settings = BytesMut::from(&bytes_of(&golden["settings"])[MAGIC.len()..]);
