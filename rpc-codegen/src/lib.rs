@@ -11,7 +11,7 @@
 //! }
 //! ```
 //!
-//! ```ignore
+//! ```text
 //! // src/lib.rs, of a package that depends on `rpc-core` with the feature `proto`
 //! include!(concat!(env!("OUT_DIR"), "/mod.rs"));
 //!
