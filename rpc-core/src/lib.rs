@@ -10,6 +10,7 @@ pub mod call;
 pub mod client;
 pub mod codec;
 pub mod context;
+pub mod discovery;
 pub mod message;
 pub mod metadata;
 pub mod middleware;

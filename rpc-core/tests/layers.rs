@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["codec"],
     &["call"],
     &["middleware", "transport"],
+    &["discovery"],
     &["server"],
     &["client"],
     &["lib", "private", "proto"],
