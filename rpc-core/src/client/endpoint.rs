@@ -31,9 +31,9 @@ use crate::transport::link::{Link, connection};
 use crate::transport::{Address, Connector};
 use crate::wire::{Config, Incoming, ResponseHead, Role};
 
-/// One server, as a service: what a channel's layers stand on.
+/// One server. A clone is the same one.
 #[derive(Clone)]
-pub struct Endpoint(Arc<Inner>);
+pub(crate) struct Endpoint(Arc<Inner>);
 
 struct Inner {
     address: Address,
@@ -157,20 +157,19 @@ impl Endpoint {
     }
 
     /// Waits until the server has shown that it speaks the protocol.
-    pub(crate) async fn established(&self) -> Result<(), Status> {
+    pub(crate) async fn established(&self) -> Result<Arc<Link>, Status> {
         let link = self.connected(false).await?;
-        link.established().await.map_err(|error| self.0.unreachable(&error))
+        link.established().await.map_err(|error| self.0.unreachable(&error))?;
+        Ok(link)
     }
 
-    /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
+    /// Why a call that waited has no connection.
     #[cold]
-    pub(crate) fn not_in_time(&self, status: Status) -> Status {
-        let reason = match &self.0.lock().failure {
+    pub(crate) fn reason(&self) -> String {
+        match &self.0.lock().failure {
             Some(error) => format!("it waited for a connection to {}: {error}", self.0.address),
             None => format!("it waited for a connection to {}", self.0.address),
-        };
-        let message = format!("{}: {reason}", status.message());
-        status.with_message(message).with_certainty(Certainty::NotSent)
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -298,21 +297,6 @@ impl Dispatch for ServesNothing {
         let status = Status::unimplemented("this client serves nothing");
         let reply = (!request.oneway).then(|| (ResponseHead::refusal(status), bytes::Bytes::new()));
         answers.push(Answer { stream: request.stream, reply });
-    }
-}
-
-impl Service<Request> for Endpoint {
-    type Response = Response;
-    type Error = Status;
-    type Future = EndpointCall;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline]
-    fn call(&mut self, request: Request) -> EndpointCall {
-        EndpointCall::new(self.clone(), request)
     }
 }
 
