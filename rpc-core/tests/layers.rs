@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["call"],
     &["middleware", "transport"],
     &["discovery"],
+    &["balance"],
     &["server"],
     &["client"],
     &["lib", "private", "proto"],
