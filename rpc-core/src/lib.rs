@@ -6,6 +6,7 @@
 #[cfg(feature = "macros")]
 pub use rpc_macros::{RpcError, message, service};
 
+pub mod balance;
 pub mod call;
 pub mod client;
 pub mod codec;

@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["call"],
     &["lock", "middleware", "transport"],
     &["discovery"],
+    &["balance"],
     &["server"],
     &["client"],
     &["lib", "private", "proto"],
