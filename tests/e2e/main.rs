@@ -6,6 +6,7 @@
 mod support;
 
 mod calls;
+mod cluster;
 mod codecs;
 mod context;
 mod death;

@@ -61,7 +61,7 @@ impl Chosen {
     #[cold]
     pub(crate) fn failed(self, status: &mut Status) {
         status.set_origin(self.mark);
-        self.load.finish(now(), balance::outcome(status));
+        self.load.finish(now(), balance::outcome::of_status(status));
     }
 }
 

@@ -14,22 +14,17 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
-use tower::Service;
-
-use crate::call::{Request, Response};
 use crate::client::channel::{Settings, Snapshot};
-use crate::client::exchange::EndpointCall;
 use crate::context::now;
 use crate::status::{Certainty, Status};
 use crate::transport::driver::{Answer, Dispatch, Driver};
 use crate::transport::link::{Link, connection};
 use crate::transport::{Address, Connector};
 use crate::wire::{Config, Incoming, ResponseHead, Role};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 /// One server. A clone is the same one.
 #[derive(Clone)]
@@ -173,10 +168,12 @@ impl Endpoint {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let Some(link) = self.link() else { return Snapshot::default() };
+        let Some(link) = self.link() else { return Snapshot { servers: 1, ..Snapshot::default() } };
         let state = link.lock();
         let wire = state.wire.snapshot();
         Snapshot {
+            servers: 1,
+            connections: 1,
             connected: state.wire.accepts_calls(),
             calls: wire.calls,
             pending: wire.pending,

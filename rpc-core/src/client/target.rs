@@ -79,7 +79,9 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         match text.split_once("://") {
             None | Some(("tcp" | "unix" | "memory", _)) => {
-                text.parse().map(Self::from).map_err(|error| InvalidTarget(Invalid::Address(error)))
+                let address: Address =
+                    text.parse().map_err(|error| InvalidTarget(Invalid::Address(error)))?;
+                Ok(address.into())
             }
             Some(_) => {
                 let name = text.parse().map_err(|error| InvalidTarget(Invalid::Name(error)))?;

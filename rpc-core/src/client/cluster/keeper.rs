@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::balance::{self, Load, outlier};
+use crate::balance::{self, Load, Standing};
 use crate::client::cluster::member::{Member, Readiness, Ready, mark, tend};
 use crate::client::cluster::{GRACE, Published, Shared};
 use crate::client::endpoint::Endpoint;
@@ -47,7 +47,6 @@ struct Keeper {
     /// Whether a list has come yet, and why not.
     listed: bool,
     failure: Option<Status>,
-    outliers: outlier::Detector,
 }
 
 struct Kept {
@@ -65,15 +64,7 @@ impl Drop for Kept {
 
 impl Keeper {
     fn new(shared: Arc<Shared>) -> Self {
-        let outliers = outlier::Detector::new(shared.settings.outlier.clone());
-        Self {
-            shared,
-            kept: HashMap::new(),
-            news: Arc::new(Notify::new()),
-            listed: false,
-            failure: None,
-            outliers,
-        }
+        Self { shared, kept: HashMap::new(), news: Arc::new(Notify::new()), listed: false, failure: None }
     }
 
     /// Follows a resolver until it ends.
@@ -102,7 +93,7 @@ impl Keeper {
     /// When there is something to do without any news.
     fn due(&self) -> Instant {
         let parked = self.kept.values().filter_map(|kept| kept.left.map(|left| left + GRACE));
-        parked.chain([self.outliers.due()]).min().unwrap_or_else(|| now() + GRACE)
+        parked.min().unwrap_or_else(|| now() + GRACE)
     }
 
     /// A list has come.
@@ -113,11 +104,7 @@ impl Keeper {
         for kept in self.kept.values_mut() {
             kept.left.get_or_insert(at);
         }
-        let filter = self.shared.settings.filter.clone();
         for instance in list.instances() {
-            if !filter.as_ref().is_none_or(|filter| filter.admits(instance)) {
-                continue;
-            }
             self.meet(instance, at);
         }
     }
@@ -160,10 +147,6 @@ impl Keeper {
     fn tick(&mut self) -> bool {
         let at = now();
         self.kept.retain(|_, kept| kept.left.is_none_or(|left| at < left + GRACE));
-        if self.outliers.due() <= at {
-            let members: Vec<_> = self.present().map(|kept| kept.member.load.clone()).collect();
-            self.outliers.check(&members, at);
-        }
         self.present().any(|kept| matches!(kept.member.readiness.now(), Ready::No(_)))
     }
 
@@ -188,7 +171,10 @@ impl Keeper {
         }
         let endpoints: Vec<balance::Endpoint> = ready
             .iter()
-            .map(|member| balance::Endpoint::new(member.instance.clone(), member.load.clone()))
+            .map(|member| {
+                let standing = if member.instance.suspect { Standing::Suspect } else { Standing::Ready };
+                balance::Endpoint::new(member.instance.clone(), member.load.clone()).with_standing(standing)
+            })
             .collect();
         let eligible = balance::eligible(&endpoints, at, self.shared.settings.panic_threshold);
         let members: Vec<Member> = eligible.iter().filter_map(|&at| ready.get(at).cloned()).collect();

@@ -179,7 +179,7 @@ impl Cluster {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let published = self.shared.published.load();
-        let mut sum = Snapshot { endpoints: published.all.len(), ..Snapshot::default() };
+        let mut sum = Snapshot::default();
         for member in &published.all {
             sum.add(member.endpoint.snapshot());
         }
@@ -221,7 +221,8 @@ impl Published {
             &places
         };
         let at = now();
-        match picker.pick(&Pick::new(at).with_key(key).with_tried(tried)).and_then(|at| self.members.get(at)) {
+        match picker.pick(&Pick::new(at).with_key(key).with_tried(tried)).and_then(|at| self.members.get(at))
+        {
             Some(member) => {
                 let load = member.load.begin(at);
                 Choice::Chosen(Chosen::new(member.endpoint.clone(), member.mark, load))
