@@ -91,7 +91,7 @@ impl Dispatch for Serving {
         let context = Context::for_call(CallParts {
             deadline,
             metadata: std::mem::take(&mut head.metadata),
-            peer: Some(link.peer().clone()),
+            caller: Some(link.clone()),
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
             is_retry: head.is_retry,
