@@ -49,7 +49,7 @@ struct Inner {
 /// The other end.
 enum Other {
     /// A server, and how connections to it are made.
-    Server(Making),
+    Server(Box<Making>),
     /// A handler's caller, whose connection was given.
     Caller(Peer),
     Nobody,
@@ -127,7 +127,7 @@ impl Endpoint {
         config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
         let (connect_timeout, backoff) = (settings.connect_timeout, settings.backoff);
         let making = Making { address, connector, config, connect_timeout, backoff, router };
-        Self::in_state(Other::Server(making), Connection::Idle)
+        Self::in_state(Other::Server(Box::new(making)), Connection::Idle)
     }
 
     /// The other end of this connection, for as long as it lives.

@@ -71,6 +71,7 @@ impl Context {
     }
 
     /// The connection that the call came over; `None` outside of a handler.
+    #[inline]
     pub(crate) fn caller_link(&self) -> Option<&Arc<dyn Caller>> {
         self.call()?.caller.as_ref()
     }
