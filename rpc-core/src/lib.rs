@@ -11,6 +11,7 @@ pub mod client;
 pub mod codec;
 pub mod context;
 pub mod discovery;
+pub mod export;
 pub mod message;
 pub mod metadata;
 pub mod middleware;

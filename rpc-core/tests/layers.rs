@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["context", "message", "wire"],
     &["codec"],
     &["call"],
-    &["middleware", "transport"],
+    &["export", "middleware", "transport"],
     &["discovery"],
     &["server"],
     &["client"],
