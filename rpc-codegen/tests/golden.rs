@@ -58,3 +58,9 @@ fn streams_are_as_checked_in() {
 fn the_shapes_of_real_schemas_are_as_checked_in() {
     golden("real", "tests/real", rpc_codegen::configure());
 }
+
+/// The .proto files are what the test `round` writes of a trait.
+#[test]
+fn a_trait_that_became_proto_files_is_as_checked_in() {
+    golden("round", "tests/round/proto", rpc_codegen::configure());
+}

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod callbacks;
 mod calls;
 mod cluster;
 mod codecs;

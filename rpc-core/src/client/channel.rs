@@ -12,14 +12,15 @@ use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
 use crate::client::cluster::Cluster;
 use crate::client::destination::Destination;
-use crate::client::endpoint::{Backoff, Endpoint};
+use crate::client::endpoint::{Backoff, Endpoint, Making};
 use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Kind, Target};
 use crate::codec::Codec;
 use crate::discovery::resolver::{self, Name};
 use crate::message::Empty;
+use crate::server::router::Router;
 use crate::server::{self, Serve};
-use crate::status::Status;
+use crate::status::{Certainty, Status};
 use crate::transport::{Address, Connector, DefaultConnector};
 use crate::wire;
 
@@ -29,7 +30,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where calls go: a server, the connection to it, and the layers that each call passes.
 ///
 /// A clone is cheap and shares all of these. The connection is made by the first call, and made again by the next one
-/// after it was lost. It ends when the last clone is gone and the calls under way are complete.
+/// after it was lost. It ends when the last clone is gone and the calls under way are complete, callbacks among them; no
+/// new ones are taken then.
 #[derive(Clone)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,
@@ -42,6 +44,45 @@ pub(crate) struct Inner {
     pub(crate) codec: Option<CodecInfo>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) wait_for_ready: bool,
+}
+
+/// Why a channel could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The target is none.
+    Target(InvalidTarget),
+    /// The services that it would serve do not go together: two have the same name.
+    Services(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(error) => error.fmt(f),
+            Self::Services(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Target(error) => Some(error),
+            Self::Services(_) => None,
+        }
+    }
+}
+
+impl From<BuildError> for Status {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Target(error) => error.into(),
+            BuildError::Services(_) => Self::failed_precondition(error.to_string())
+                .with_certainty(Certainty::NotSent)
+                .with_source(error),
+        }
+    }
 }
 
 /// What a channel holds, as one look shows it.
@@ -98,7 +139,17 @@ impl Channel {
 
     /// A channel to a service in this process: the whole stack, layers, codec and protocol, without a socket.
     pub fn local(service: impl Serve) -> Self {
-        Builder::local(server::Builder::new().service(service)).build_unchecked()
+        let builder = Builder::local(server::Builder::new().service(service));
+        let making = Making::new(builder.connector.clone(), &builder.settings, Router::default());
+        builder.assemble(Destination::one(Endpoint::new(local(), making)))
+    }
+
+    /// The calls of this endpoint, with the defaults for everything.
+    pub(crate) fn over(endpoint: Endpoint) -> Self {
+        let Settings { codec, timeout, wait_for_ready, .. } = Settings::default();
+        let destination = Destination::one(endpoint);
+        let calls = Calls::Bare(destination.clone());
+        Self { inner: Arc::new(Inner { calls, destination, codec, timeout, wait_for_ready }) }
     }
 
     /// Waits until there is a connection and the server has shown that it speaks the protocol.
@@ -135,6 +186,7 @@ pub struct Builder<L = Identity> {
     connector: Arc<dyn Connector>,
     resolvers: Vec<Arc<dyn resolver::Builder>>,
     balancer: Arc<dyn balance::Builder>,
+    services: server::Services,
     layers: L,
     layered: bool,
     settings: Settings,
@@ -152,6 +204,20 @@ pub(crate) struct Settings {
     wait_for_ready: bool,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            config: wire::Config::default(),
+            connect_timeout: Duration::from_secs(5),
+            backoff: Backoff::default(),
+            panic_threshold: 50,
+            codec: None,
+            timeout: Some(DEFAULT_TIMEOUT),
+            wait_for_ready: false,
+        }
+    }
+}
+
 impl Builder {
     fn new(target: Result<Target, InvalidTarget>) -> Self {
         Self {
@@ -159,17 +225,10 @@ impl Builder {
             connector: Arc::new(DefaultConnector),
             resolvers: resolver::built_in(),
             balancer: Arc::new(balance::RoundRobin),
+            services: server::Services::default(),
             layers: Identity::new(),
             layered: false,
-            settings: Settings {
-                config: wire::Config::default(),
-                connect_timeout: Duration::from_secs(5),
-                backoff: Backoff::default(),
-                panic_threshold: 50,
-                codec: None,
-                timeout: Some(DEFAULT_TIMEOUT),
-                wait_for_ready: false,
-            },
+            settings: Settings::default(),
         }
     }
 
@@ -181,7 +240,7 @@ impl Builder {
         S::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
         <S::Service as Service<Request>>::Future: Send + 'static,
     {
-        let mut builder = Self::new(Ok(Address::Memory("local".to_owned()).into()));
+        let mut builder = Self::new(Ok(local().into()));
         builder.connector = Arc::new(server.into_connector());
         builder
     }
@@ -191,9 +250,9 @@ impl<L> Builder<L> {
     /// Puts a layer over the endpoint, inside of those that were added before. Any tower layer whose service takes a
     /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
-        let Self { target, connector, resolvers, balancer, layers, settings, .. } = self;
+        let Self { target, connector, resolvers, balancer, services, layers, settings, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
-        Builder { target, connector, resolvers, balancer, layers, layered: true, settings }
+        Builder { target, connector, resolvers, balancer, services, layers, layered: true, settings }
     }
 
     /// Resolves names of this resolver's scheme with it: `etcd://…` with one of etcd, `memory://…` with a registry in
@@ -203,7 +262,8 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Chooses with this policy among the servers behind a name. Default: [`balance::P2c`]. Means nothing for an address.
+    /// Chooses with this policy among the servers behind a name. Default: [`balance::RoundRobin`]. Means nothing for an
+    /// address.
     pub fn balancer(mut self, balancer: impl balance::Builder) -> Self {
         self.balancer = Arc::new(balancer);
         self
@@ -213,6 +273,21 @@ impl<L> Builder<L> {
     /// [`balance::eligible`]. Default 50; 0 for never.
     pub fn panic_threshold(mut self, percent: u8) -> Self {
         self.settings.panic_threshold = percent.min(100);
+        self
+    }
+
+    /// Serves this service to the server, over the connection that calls go by: a handler there calls back with
+    /// [`Context::caller`](crate::Context::caller). May be said several times; each service needs a name of its own.
+    ///
+    /// Layers go round the services of a server's builder:
+    /// `.serve(Server::builder().layer(auth).service(ListenerServer::new(me)))`. The limits are the channel's:
+    /// [`max_message`](Self::max_message), and the rest of its [`config`](Self::config).
+    ///
+    /// Being served does not make a connection: the server knows nothing of a client that never called it. The
+    /// connection is kept until it is lost, and a new one is a new caller to the server. So a client that wants to be
+    /// called for long keeps a call open for as long, and makes it again when it fails; the guide shows how.
+    pub fn serve(mut self, services: impl server::IntoServices) -> Self {
+        self.services.0.extend(services.into_services().0);
         self
     }
 
@@ -289,20 +364,23 @@ where
     /// Makes the channel. It connects, and resolves a name, with the first call.
     ///
     /// # Errors
-    /// [`InvalidTarget`] if the target is none, or a name that no resolver of this channel is for.
-    pub fn build(mut self) -> Result<Channel, InvalidTarget> {
-        let target = std::mem::replace(&mut self.target, Ok(Address::Memory(String::new()).into()))?;
+    /// [`BuildError`] if the target is none, or a name that no resolver of this channel is for, or two of the services
+    /// that it serves have the same name.
+    pub fn build(mut self) -> Result<Channel, BuildError> {
+        let target = std::mem::replace(&mut self.target, Ok(local().into())).map_err(BuildError::Target)?;
+        let router = Router::new(std::mem::take(&mut self.services)).map_err(BuildError::Services)?;
+        let making = Making::new(self.connector.clone(), &self.settings, router);
         let destination = match self.resolved(&target) {
             Some((name, resolver)) => {
-                let (balancer, connector) = (self.balancer.clone(), self.connector.clone());
-                Destination::many(Cluster::new(name, resolver, balancer, connector, &self.settings))
+                let threshold = self.settings.panic_threshold;
+                Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, threshold))
             }
             None => match target.0 {
-                Kind::Address(address) => self.one(address),
+                Kind::Address(address) => Destination::one(Endpoint::new(address, making)),
                 Kind::Name(name) => {
                     let schemes: Vec<String> =
                         self.resolvers.iter().map(|resolver| format!("{}://", resolver.scheme())).collect();
-                    return Err(InvalidTarget::scheme(&name, &schemes.join(", ")));
+                    return Err(BuildError::Target(InvalidTarget::scheme(&name, &schemes.join(", "))));
                 }
             },
         };
@@ -320,10 +398,6 @@ where
         Some((name, resolver.clone()))
     }
 
-    fn one(&self, address: Address) -> Destination {
-        Destination::one(Endpoint::new(address, self.connector.clone(), &self.settings))
-    }
-
     fn assemble(self, destination: Destination) -> Channel {
         let Self { layers, layered, settings, .. } = self;
         let calls = if layered {
@@ -336,12 +410,9 @@ where
     }
 }
 
-impl Builder {
-    /// The channel to a server in this process: its target needs no looking at.
-    fn build_unchecked(self) -> Channel {
-        let destination = self.one(Address::Memory("local".to_owned()));
-        self.assemble(destination)
-    }
+/// The name of a server in this process.
+fn local() -> Address {
+    Address::Memory("local".to_owned())
 }
 
 impl<L> fmt::Debug for Builder<L> {
@@ -349,6 +420,7 @@ impl<L> fmt::Debug for Builder<L> {
         f.debug_struct("Builder")
             .field("target", &self.target)
             .field("connector", &self.connector)
+            .field("services", &self.services)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

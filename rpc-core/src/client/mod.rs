@@ -3,7 +3,7 @@
 //! In reading order: [`channel`] (where calls go, and what it is made of), [`target`] (what names a server), [`call`]
 //! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `destination` (where
 //! calls go below them: one server, or the `cluster` behind a name), `endpoint` (one server: connecting and
-//! reconnecting), `exchange` (one request and its answer on a connection).
+//! reconnecting), `exchange` (one request and its answer on a connection), `caller` (calls back to whoever called).
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,6 +35,7 @@
 //! ```
 
 pub mod call;
+mod caller;
 pub mod channel;
 pub(crate) mod cluster;
 pub(crate) mod destination;
@@ -44,7 +45,7 @@ pub(crate) mod stack;
 pub mod target;
 
 pub use call::{Call, Reply, ReplyCall, Started};
-pub use channel::{Builder, Channel, Snapshot};
+pub use channel::{BuildError, Builder, Channel, Snapshot};
 pub use destination::Destination;
 pub use endpoint::Backoff;
 pub use exchange::EndpointCall;

@@ -124,8 +124,7 @@ impl Keeper {
             }
         }
         // A copy that has moved is another: nothing that is known of the old place holds at the new one.
-        let endpoint =
-            Endpoint::new(instance.address.clone(), self.shared.connector.clone(), &self.shared.settings);
+        let endpoint = Endpoint::new(instance.address.clone(), self.shared.making.clone());
         let readiness = Readiness::new(self.news.clone());
         let tender = tokio::spawn(tend(endpoint.clone(), readiness.clone())).abort_handle();
         let member = Member {
@@ -176,7 +175,7 @@ impl Keeper {
                 balance::Endpoint::new(member.instance.clone(), member.load.clone()).with_standing(standing)
             })
             .collect();
-        let eligible = balance::eligible(&endpoints, at, self.shared.settings.panic_threshold);
+        let eligible = balance::eligible(&endpoints, at, self.shared.panic_threshold);
         let members: Vec<Member> = eligible.iter().filter_map(|&at| ready.get(at).cloned()).collect();
         let endpoints: Vec<balance::Endpoint> =
             eligible.iter().filter_map(|&at| endpoints.get(at).cloned()).collect();

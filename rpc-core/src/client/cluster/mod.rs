@@ -27,13 +27,13 @@ use tokio::task::AbortHandle;
 
 use crate::balance::{self, Pick, Picker};
 use crate::call::Request;
-use crate::client::channel::{Settings, Snapshot};
+use crate::client::channel::Snapshot;
 use crate::client::cluster::member::Member;
 use crate::client::destination::{Chosen, Connected};
+use crate::client::endpoint::Making;
 use crate::context::now;
 use crate::discovery::resolver::{self, Name};
 use crate::status::{Certainty, Status};
-use crate::transport::Connector;
 
 /// The servers behind a name.
 pub(crate) struct Cluster {
@@ -47,8 +47,8 @@ struct Shared {
     name: Name,
     resolver: Arc<dyn resolver::Builder>,
     balancer: Arc<dyn balance::Builder>,
-    connector: Arc<dyn Connector>,
-    settings: Settings,
+    making: Arc<Making>,
+    panic_threshold: u8,
     published: ArcSwap<Published>,
     /// Told after each publication.
     changed: Notify,
@@ -94,16 +94,16 @@ impl Cluster {
         name: Name,
         resolver: Arc<dyn resolver::Builder>,
         balancer: Arc<dyn balance::Builder>,
-        connector: Arc<dyn Connector>,
-        settings: &Settings,
+        making: Arc<Making>,
+        panic_threshold: u8,
     ) -> Self {
         let nothing = Published { members: Vec::new(), picker: None, failure: None, all: Vec::new() };
         let shared = Shared {
             name,
             resolver,
             balancer,
-            connector,
-            settings: settings.clone(),
+            making,
+            panic_threshold,
             published: ArcSwap::from_pointee(nothing),
             changed: Notify::new(),
         };
