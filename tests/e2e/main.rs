@@ -5,6 +5,7 @@
 
 mod support;
 
+mod callbacks;
 mod calls;
 mod codecs;
 mod context;

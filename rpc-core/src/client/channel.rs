@@ -14,8 +14,9 @@ use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Target};
 use crate::codec::Codec;
 use crate::message::Empty;
+use crate::server::router::Router;
 use crate::server::{self, Serve};
-use crate::status::Status;
+use crate::status::{Certainty, Status};
 use crate::transport::{Address, Connector, DefaultConnector};
 use crate::wire;
 
@@ -25,7 +26,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where calls go: a server, the connection to it, and the layers that each call passes.
 ///
 /// A clone is cheap and shares all of these. The connection is made by the first call, and made again by the next one
-/// after it was lost. It ends when the last clone is gone and the calls under way are complete.
+/// after it was lost. It ends when the last clone is gone and the calls under way are complete, callbacks among them; no
+/// new ones are taken then.
 #[derive(Clone)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,
@@ -38,6 +40,45 @@ pub(crate) struct Inner {
     pub(crate) codec: Option<CodecInfo>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) wait_for_ready: bool,
+}
+
+/// Why a channel could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The target is none.
+    Target(InvalidTarget),
+    /// The services that it would serve do not go together: two have the same name.
+    Services(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(error) => error.fmt(f),
+            Self::Services(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Target(error) => Some(error),
+            Self::Services(_) => None,
+        }
+    }
+}
+
+impl From<BuildError> for Status {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Target(error) => error.into(),
+            BuildError::Services(_) => Self::failed_precondition(error.to_string())
+                .with_certainty(Certainty::NotSent)
+                .with_source(error),
+        }
+    }
 }
 
 /// What a channel holds, as one look shows it.
@@ -77,7 +118,14 @@ impl Channel {
 
     /// A channel to a service in this process: the whole stack, layers, codec and protocol, without a socket.
     pub fn local(service: impl Serve) -> Self {
-        Builder::local(server::Builder::new().service(service)).build_unchecked()
+        Builder::local(server::Builder::new().service(service)).assemble(local(), Router::default())
+    }
+
+    /// The calls of this endpoint, with the defaults for everything.
+    pub(crate) fn over(endpoint: Endpoint) -> Self {
+        let Settings { codec, timeout, wait_for_ready, .. } = Settings::default();
+        let calls = Calls::Bare(endpoint.clone());
+        Self { inner: Arc::new(Inner { calls, endpoint, codec, timeout, wait_for_ready }) }
     }
 
     /// Waits until there is a connection and the server has shown that it speaks the protocol.
@@ -112,6 +160,7 @@ impl fmt::Debug for Channel {
 pub struct Builder<L = Identity> {
     target: Result<Target, InvalidTarget>,
     connector: Arc<dyn Connector>,
+    services: server::Services,
     layers: L,
     layered: bool,
     settings: Settings,
@@ -128,21 +177,28 @@ pub(crate) struct Settings {
     wait_for_ready: bool,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            config: wire::Config::default(),
+            connect_timeout: Duration::from_secs(5),
+            backoff: Backoff::default(),
+            codec: None,
+            timeout: Some(DEFAULT_TIMEOUT),
+            wait_for_ready: false,
+        }
+    }
+}
+
 impl Builder {
     fn new(target: Result<Target, InvalidTarget>) -> Self {
         Self {
             target,
             connector: Arc::new(DefaultConnector),
+            services: server::Services::default(),
             layers: Identity::new(),
             layered: false,
-            settings: Settings {
-                config: wire::Config::default(),
-                connect_timeout: Duration::from_secs(5),
-                backoff: Backoff::default(),
-                codec: None,
-                timeout: Some(DEFAULT_TIMEOUT),
-                wait_for_ready: false,
-            },
+            settings: Settings::default(),
         }
     }
 
@@ -154,7 +210,7 @@ impl Builder {
         S::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
         <S::Service as Service<Request>>::Future: Send + 'static,
     {
-        let mut builder = Self::new(Ok(Target(Address::Memory("local".to_owned()))));
+        let mut builder = Self::new(Ok(local()));
         builder.connector = Arc::new(server.into_connector());
         builder
     }
@@ -164,9 +220,24 @@ impl<L> Builder<L> {
     /// Puts a layer over the endpoint, inside of those that were added before. Any tower layer whose service takes a
     /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
-        let Self { target, connector, layers, settings, .. } = self;
+        let Self { target, connector, services, layers, settings, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
-        Builder { target, connector, layers, layered: true, settings }
+        Builder { target, connector, services, layers, layered: true, settings }
+    }
+
+    /// Serves this service to the server, over the connection that calls go by: a handler there calls back with
+    /// [`Context::caller`](crate::Context::caller). May be said several times; each service needs a name of its own.
+    ///
+    /// Layers go round the services of a server's builder:
+    /// `.serve(Server::builder().layer(auth).service(ListenerServer::new(me)))`. The limits are the channel's:
+    /// [`max_message`](Self::max_message), and the rest of its [`config`](Self::config).
+    ///
+    /// Being served does not make a connection: the server knows nothing of a client that never called it. The
+    /// connection is kept until it is lost, and a new one is a new caller to the server. So a client that wants to be
+    /// called for long keeps a call open for as long, and makes it again when it fails; the guide shows how.
+    pub fn serve(mut self, services: impl server::IntoServices) -> Self {
+        self.services.0.extend(services.into_services().0);
+        self
     }
 
     /// Gives each call this much time, unless the method or the caller says otherwise. Default 10 s.
@@ -242,15 +313,16 @@ where
     /// Makes the channel. It connects with the first call.
     ///
     /// # Errors
-    /// [`InvalidTarget`] if the target is none.
-    pub fn build(mut self) -> Result<Channel, InvalidTarget> {
-        let target = std::mem::replace(&mut self.target, Ok(Target(Address::Memory(String::new()))))?;
-        Ok(self.assemble(target))
+    /// [`BuildError`] if the target is none, or two of the services that it serves have the same name.
+    pub fn build(mut self) -> Result<Channel, BuildError> {
+        let target = std::mem::replace(&mut self.target, Ok(local())).map_err(BuildError::Target)?;
+        let router = Router::new(std::mem::take(&mut self.services)).map_err(BuildError::Services)?;
+        Ok(self.assemble(target, router))
     }
 
-    fn assemble(self, target: Target) -> Channel {
+    fn assemble(self, target: Target, router: Router) -> Channel {
         let Self { connector, layers, layered, settings, .. } = self;
-        let endpoint = Endpoint::new(target.0, connector, &settings);
+        let endpoint = Endpoint::new(target.0, connector, &settings, Arc::new(router));
         let calls = if layered {
             Calls::Layered(stack(&layers, endpoint.clone()))
         } else {
@@ -261,11 +333,9 @@ where
     }
 }
 
-impl Builder {
-    fn build_unchecked(self) -> Channel {
-        let target = self.target.clone().unwrap_or_else(|_| Target(Address::Memory("local".to_owned())));
-        self.assemble(target)
-    }
+/// The name of a server in this process.
+fn local() -> Target {
+    Target(Address::Memory("local".to_owned()))
 }
 
 impl<L> fmt::Debug for Builder<L> {
@@ -273,6 +343,7 @@ impl<L> fmt::Debug for Builder<L> {
         f.debug_struct("Builder")
             .field("target", &self.target)
             .field("connector", &self.connector)
+            .field("services", &self.services)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

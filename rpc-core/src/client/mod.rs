@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`channel`] (where calls go, and what it is made of), [`target`] (what names a server), [`call`]
 //! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `endpoint` (one
-//! server: connecting and reconnecting), `exchange` (one request and its answer on a connection).
+//! server: connecting and reconnecting), `exchange` (one request and its answer on a connection), `caller` (calls back to
+//! whoever called).
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,6 +35,7 @@
 //! ```
 
 pub mod call;
+mod caller;
 pub mod channel;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
@@ -41,7 +43,7 @@ pub(crate) mod stack;
 pub mod target;
 
 pub use call::{Call, Reply, ReplyCall, Started};
-pub use channel::{Builder, Channel, Snapshot};
+pub use channel::{BuildError, Builder, Channel, Snapshot};
 pub use endpoint::{Backoff, Endpoint};
 pub use exchange::EndpointCall;
 pub use stack::Stack;

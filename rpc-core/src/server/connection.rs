@@ -91,12 +91,12 @@ impl Dispatch for Serving {
         let context = Context::for_call(CallParts {
             deadline,
             metadata: std::mem::take(&mut head.metadata),
-            peer: Some(link.peer().clone()),
+            caller: Some(link.clone()),
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
             is_retry: head.is_retry,
         });
-        let request = request(&route, &head, body, context.clone(), received, deadline);
+        let request = request(link, &route, &head, body, context.clone(), received, deadline);
         let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
@@ -130,6 +130,7 @@ pub(crate) enum Start {
 }
 
 fn request(
+    link: &Link,
     route: &Route,
     head: &IncomingHead,
     body: Bytes,
@@ -140,7 +141,7 @@ fn request(
     Request {
         deadline: deadline.map(|at| Deadline { at, since: received, source: "caller" }),
         trace: context.trace(),
-        peer: context.peer().cloned(),
+        peer: Some(link.peer().clone()),
         attempt: head.attempt,
         is_retry: head.is_retry,
         context,

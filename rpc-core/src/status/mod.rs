@@ -168,6 +168,10 @@ impl Status {
         self.0.metadata = metadata;
     }
 
+    pub(crate) fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.metadata
+    }
+
     pub(crate) fn set_retry_after(&mut self, wait: Option<Duration>) {
         self.0.retry_after = wait;
     }

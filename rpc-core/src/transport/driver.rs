@@ -313,11 +313,13 @@ impl<D: Dispatch> Driver<D> {
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
             }
+            if self.phase == Phase::Open && state.is_over() {
+                self.phase = Phase::Flushing;
+                // Whoever kept the connection to call back later is told at once that it is too late.
+                state.wire.handle_lost("it was closed");
+            }
             state.settle(Some(at));
             state.take_wakers(&mut self.wakers);
-            if self.phase == Phase::Open && (state.wire.is_drained() || (state.closing && state.is_idle())) {
-                self.phase = Phase::Flushing;
-            }
             timeout = state.wire.poll_timeout();
             settled = state.wire.is_established() || state.wire.error().is_some();
             turns = state.wire.has_turns() && !self.out.is_empty();

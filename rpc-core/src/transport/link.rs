@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::call::Peer;
-use crate::context::{Context, Reason, now};
+use crate::context::{Caller, Context, Reason, now};
 use crate::status::{Certainty, Status};
 use crate::transport::slot::{Outcome, Slots};
 use crate::wire::{
@@ -186,6 +186,14 @@ impl Link {
     pub(crate) fn close(&self) {
         self.with(|state| state.closing = true);
     }
+
+    /// The same, and tells the peer to call no more: what it has sent by the time that it hears of it is still served.
+    pub(crate) fn leave(&self) {
+        self.with(|state| {
+            state.wire.drain(now());
+            state.closing = true;
+        });
+    }
 }
 
 impl State {
@@ -315,6 +323,11 @@ impl State {
         }
     }
 
+    /// Whether all has been said that ever will be.
+    pub(crate) fn is_over(&self) -> bool {
+        if self.closing { self.is_idle() && !self.wire.is_announcing() } else { self.wire.is_drained() }
+    }
+
     /// The handler's task and context of a call that is to end.
     pub(crate) fn serving(&mut self, stream: StreamId) -> Option<(Context, Option<AbortHandle>)> {
         let serving = self.serving.get(self.wire.token(stream).0 as usize)?;
@@ -338,6 +351,13 @@ pub(crate) fn context_reason(reason: CancelReason) -> Reason {
         CancelReason::Deadline => Reason::Deadline,
         CancelReason::ConnectionLost => Reason::ConnectionLost,
         _ => Reason::Caller,
+    }
+}
+
+/// What a handler's context keeps, to call back.
+impl Caller for Link {
+    fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 
