@@ -7,6 +7,7 @@ mod support;
 
 mod callbacks;
 mod calls;
+mod cluster;
 mod codecs;
 mod context;
 mod death;

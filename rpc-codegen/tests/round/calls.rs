@@ -45,7 +45,7 @@ impl contract::Everything for ByHand {
         self.0.send(text).map_err(|_| Status::internal("nobody listens"))
     }
 
-    async fn new(&self, r#type: String) -> Result<Vec<Point>, Status> {
+    async fn connect(&self, r#type: String) -> Result<Vec<Point>, Status> {
         Ok(vec![Point { x: r#type.len() as f64, y: 0.0 }])
     }
 }
@@ -80,8 +80,8 @@ impl v1::Everything for FromProto {
         self.0.send(request.text).map_err(|_| Status::internal("nobody listens"))
     }
 
-    async fn new(&self, request: v1::NewRequest) -> Result<v1::NewReply, Status> {
-        Ok(v1::NewReply { value: vec![place::Point { x: request.r#type.len() as f64, y: 0.0 }] })
+    async fn connect(&self, request: v1::ConnectRequest) -> Result<v1::ConnectReply, Status> {
+        Ok(v1::ConnectReply { value: vec![place::Point { x: request.r#type.len() as f64, y: 0.0 }] })
     }
 }
 
@@ -112,7 +112,7 @@ async fn a_client_of_the_trait_calls_a_server_from_the_proto() {
         }
         client.tell("psst".to_owned()).await.unwrap();
         assert_eq!(told.recv().await.as_deref(), Some("psst"));
-        assert_eq!(client.new_("four".to_owned()).await.unwrap(), [Point { x: 4.0, y: 0.0 }]);
+        assert_eq!(client.connect_("four".to_owned()).await.unwrap(), [Point { x: 4.0, y: 0.0 }]);
     }
 }
 
@@ -142,7 +142,7 @@ async fn a_client_from_the_proto_calls_a_server_of_the_trait() {
         assert_eq!(client.half(v1::HalfRequest { value: 5 }).await.unwrap().value, Some(2.5));
         client.tell(v1::TellRequest { text: "psst".to_owned() }).await.unwrap();
         assert_eq!(told.recv().await.as_deref(), Some("psst"));
-        let request = v1::NewRequest { r#type: "four".to_owned() };
-        assert_eq!(client.new_(request).await.unwrap().value, [place::Point { x: 4.0, y: 0.0 }]);
+        let request = v1::ConnectRequest { r#type: "four".to_owned() };
+        assert_eq!(client.connect_(request).await.unwrap().value, [place::Point { x: 4.0, y: 0.0 }]);
     }
 }

@@ -33,7 +33,7 @@ pub trait Everything {
     #[rpc(oneway)]
     async fn tell(&self, text: String) -> Result<(), Status>;
 
-    async fn new(&self, r#type: String) -> Result<Vec<Point>, Status>;
+    async fn connect(&self, r#type: String) -> Result<Vec<Point>, Status>;
 }
 
 /// Fields of all kinds.

@@ -16,16 +16,13 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tower::Service;
 
-use crate::call::{Peer, Request, Response};
+use crate::call::Peer;
 use crate::client::channel::{Settings, Snapshot};
-use crate::client::exchange::EndpointCall;
 use crate::context::now;
 use crate::server::connection::Serving;
 use crate::server::router::Router;
@@ -35,9 +32,9 @@ use crate::transport::link::{Link, connection};
 use crate::transport::{Address, Connector};
 use crate::wire::{Config, Role};
 
-/// One server, as a service: what a channel's layers stand on.
+/// One server. A clone is the same one.
 #[derive(Clone)]
-pub struct Endpoint(Arc<Inner>);
+pub(crate) struct Endpoint(Arc<Inner>);
 
 struct Inner {
     other: Other,
@@ -49,21 +46,30 @@ struct Inner {
 /// The other end.
 enum Other {
     /// A server, and how connections to it are made.
-    Server(Box<Making>),
+    Server(Address, Arc<Making>),
     /// A handler's caller, whose connection was given.
     Caller(Peer),
     Nobody,
 }
 
-/// How connections to a server are made.
-struct Making {
-    address: Address,
+/// How a channel's connections are made.
+pub(crate) struct Making {
     connector: Arc<dyn Connector>,
     config: Config,
     connect_timeout: Duration,
     backoff: Backoff,
-    /// What the server may call.
+    /// What the servers may call.
     router: Arc<Router>,
+}
+
+impl Making {
+    pub(crate) fn new(connector: Arc<dyn Connector>, settings: &Settings, router: Router) -> Arc<Self> {
+        // To the caller it is all one whether a server cannot be reached or does not say a word.
+        let mut config = settings.config.clone();
+        config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
+        let (connect_timeout, backoff) = (settings.connect_timeout, settings.backoff);
+        Arc::new(Self { connector, config, connect_timeout, backoff, router: Arc::new(router) })
+    }
 }
 
 /// How long to wait between attempts to connect: `base · factorⁿ`, at most `max`, each ± 20 %.
@@ -116,18 +122,8 @@ enum Connection {
 }
 
 impl Endpoint {
-    pub(crate) fn new(
-        address: Address,
-        connector: Arc<dyn Connector>,
-        settings: &Settings,
-        router: Arc<Router>,
-    ) -> Self {
-        // To the caller it is all one whether a server cannot be reached or does not say a word.
-        let mut config = settings.config.clone();
-        config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
-        let (connect_timeout, backoff) = (settings.connect_timeout, settings.backoff);
-        let making = Making { address, connector, config, connect_timeout, backoff, router };
-        Self::in_state(Other::Server(Box::new(making)), Connection::Idle)
+    pub(crate) fn new(address: Address, making: Arc<Making>) -> Self {
+        Self::in_state(Other::Server(address, making), Connection::Idle)
     }
 
     /// The other end of this connection, for as long as it lives.
@@ -202,27 +198,28 @@ impl Endpoint {
     }
 
     /// Waits until the server has shown that it speaks the protocol.
-    pub(crate) async fn established(&self) -> Result<(), Status> {
+    pub(crate) async fn established(&self) -> Result<Arc<Link>, Status> {
         let link = self.connected(false).await?;
-        link.established().await.map_err(|error| self.0.unreachable(&error))
+        link.established().await.map_err(|error| self.0.unreachable(&error))?;
+        Ok(link)
     }
 
-    /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
+    /// Why a call that waited has no connection.
     #[cold]
-    pub(crate) fn not_in_time(&self, status: Status) -> Status {
-        let reason = match &self.0.lock().failure {
+    pub(crate) fn reason(&self) -> String {
+        match &self.0.lock().failure {
             Some(error) => format!("it waited for a connection to {}: {error}", self.0.other),
             None => format!("it waited for a connection to {}", self.0.other),
-        };
-        let message = format!("{}: {reason}", status.message());
-        status.with_message(message).with_certainty(Certainty::NotSent)
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let Some(link) = self.link() else { return Snapshot::default() };
+        let Some(link) = self.link() else { return Snapshot { servers: 1, ..Snapshot::default() } };
         let state = link.lock();
         let wire = state.wire.snapshot();
         Snapshot {
+            servers: 1,
+            connections: 1,
             connected: state.wire.accepts_calls(),
             calls: wire.calls,
             pending: wire.pending,
@@ -307,7 +304,7 @@ impl Inner {
 
     fn making(&self) -> Option<&Making> {
         match &self.other {
-            Other::Server(making) => Some(making),
+            Other::Server(_, making) => Some(making),
             Other::Caller(_) | Other::Nobody => None,
         }
     }
@@ -316,7 +313,7 @@ impl Inner {
 impl fmt::Display for Other {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Server(making) => making.address.fmt(f),
+            Self::Server(address, _) => address.fmt(f),
             Self::Caller(peer) => write!(f, "the caller {peer}"),
             Self::Nobody => f.write_str("nobody"),
         }
@@ -351,9 +348,9 @@ impl Drop for Inner {
 /// Makes a connection and hands it to the endpoint. It does not keep the endpoint alive.
 async fn connect(endpoint: Weak<Inner>) {
     let attempt = endpoint.upgrade().and_then(|inner| {
-        let making = inner.making()?;
+        let Other::Server(address, making) = &inner.other else { return None };
         let limit = making.connect_timeout;
-        Some((tokio::time::timeout(limit, making.connector.connect(&making.address)), limit))
+        Some((tokio::time::timeout(limit, making.connector.connect(address)), limit))
     });
     let Some((attempt, limit)) = attempt else { return };
     let connected = match attempt.await {
@@ -375,21 +372,6 @@ async fn connect(endpoint: Weak<Inner>) {
     }
     drop(state);
     inner.changed.notify_waiters();
-}
-
-impl Service<Request> for Endpoint {
-    type Response = Response;
-    type Error = Status;
-    type Future = EndpointCall;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline]
-    fn call(&mut self, request: Request) -> EndpointCall {
-        EndpointCall::new(self.clone(), request)
-    }
 }
 
 impl fmt::Debug for Endpoint {

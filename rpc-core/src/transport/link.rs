@@ -26,7 +26,7 @@ use crate::wire::{
 pub(crate) struct Link {
     state: Mutex<State>,
     peer: Peer,
-    /// Told when the peer's SETTINGS have come, or never will.
+    /// Told when the peer's SETTINGS have come, or never will; and when it takes no more calls.
     settled: Notify,
 }
 
@@ -103,6 +103,17 @@ impl Link {
                 if state.wire.is_established() {
                     return Ok(());
                 }
+            }
+            settled.await;
+        }
+    }
+
+    /// Waits until no call can be opened any more: the peer drains, or the connection has ended.
+    pub(crate) async fn unusable(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.is_usable() {
+                return;
             }
             settled.await;
         }

@@ -380,8 +380,8 @@ const _: () = {
         }
     }
 
-    impl json::Message for NewRequest {
-        const NAME: &'static str = "round.v1.NewRequest";
+    impl json::Message for ConnectRequest {
+        const NAME: &'static str = "round.v1.ConnectRequest";
 
         fn write<M: json::SerializeMap>(
             &self,
@@ -410,8 +410,8 @@ const _: () = {
         }
     }
 
-    impl json::Message for NewReply {
-        const NAME: &'static str = "round.v1.NewReply";
+    impl json::Message for ConnectReply {
+        const NAME: &'static str = "round.v1.ConnectReply";
 
         fn write<M: json::SerializeMap>(
             &self,
@@ -471,7 +471,7 @@ const _: () = {
         HalfRequest,
         HalfReply,
         TellRequest,
-        NewRequest,
-        NewReply,
+        ConnectRequest,
+        ConnectReply,
     );
 };

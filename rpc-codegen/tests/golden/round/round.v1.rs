@@ -24,7 +24,7 @@ pub trait Everything {
     #[rpc(oneway)]
     async fn tell(&self, request: TellRequest) -> Result<(), Status>;
 
-    async fn new(&self, request: NewRequest) -> Result<NewReply, Status>;
+    async fn connect(&self, request: ConnectRequest) -> Result<ConnectReply, Status>;
 }
 
 /// Fields of all kinds.
@@ -188,14 +188,14 @@ pub struct TellRequest {
 
 #[derive(Clone, PartialEq, Eq, Hash, ::rpc_core::proto::prost::Message)]
 #[prost(prost_path = "::rpc_core::proto::prost")]
-pub struct NewRequest {
+pub struct ConnectRequest {
     #[prost(string, tag = "1")]
     pub r#type: String,
 }
 
 #[derive(Clone, PartialEq, ::rpc_core::proto::prost::Message)]
 #[prost(prost_path = "::rpc_core::proto::prost")]
-pub struct NewReply {
+pub struct ConnectReply {
     #[prost(message, repeated, tag = "1")]
     pub value: Vec<super::place::Point>,
 }
