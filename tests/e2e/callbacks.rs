@@ -630,18 +630,70 @@ fn both_sides_may_end_at_once_and_what_runs_is_finished() {
     });
 }
 
+/// A client that is served through a proxy.
+fn through(proxy: &Proxy, mine: Bed) -> LabClient {
+    LabClient::new(Channel::builder(proxy.address()).serve(LabServer::new(mine)).build().unwrap())
+}
+
 #[test]
 fn a_server_that_forgets_its_caller_leaves_the_connection_alone() {
     bench(async |bench| {
         let (bed, kept) = keeping();
-        let both = Both::new(&bench, bed, Bed::echoing()).await;
-        both.client.run("one".into()).await.unwrap();
-        kept.last().echo("called".into()).await.unwrap();
-        drop(kept.0.lock().unwrap().drain(..));
-        both.client.run("two".into()).await.unwrap();
-        kept.last().echo("called again".into()).await.unwrap();
-        assert_eq!(both.server.snapshot().connections, 1);
-        both.finish().await;
+        let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
+        let proxy = Proxy::to(server.local_addr());
+        let client = through(&proxy, Bed::echoing());
+        for text in ["one", "two", "three"] {
+            client.run(text.into()).await.unwrap();
+            kept.last().echo(text.into()).await.unwrap();
+            drop(kept.0.lock().unwrap().drain(..));
+        }
+        assert_eq!(proxy.accepted(), 1);
+        quiet(&server, client.channel()).await;
+        drop(client);
+        drained(server).await;
+    });
+}
+
+#[test]
+fn a_callback_that_crosses_the_end_of_the_channel_is_still_served() {
+    bench(async |bench| {
+        let (bed, kept) = keeping();
+        let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
+        let proxy = Proxy::to(server.local_addr());
+        proxy.delay(ms(50));
+        let client = through(&proxy, Bed::echoing());
+        client.run("hello".into()).await.unwrap();
+        until_channel_quiet(client.channel()).await;
+        let listener = kept.last();
+        let crossing = tokio::spawn(listener.run("in the air".into()));
+        until("it is on its way", || listener.channel().snapshot().calls == 1).await;
+        drop(client);
+        assert_eq!(within(secs(5), crossing).await.unwrap().unwrap(), "in the air");
+        drained(server).await;
+    });
+}
+
+#[test]
+fn the_first_callback_that_is_too_late_for_a_drain_was_not_sent() {
+    bench(async |bench| {
+        let (bed, kept) = keeping();
+        let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
+        let proxy = Proxy::to(server.local_addr());
+        proxy.delay(ms(20));
+        let client = through(&proxy, Bed::echoing());
+        client.run("hello".into()).await.unwrap();
+        let listener = kept.last();
+        let draining = tokio::spawn(server.drain(secs(10)));
+        let status = loop {
+            // One after the other: the connection ends between two of them.
+            match within(secs(5), listener.run("tick".into())).await {
+                Ok(_) => {}
+                Err(status) => break status,
+            }
+        };
+        assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent), "{status}");
+        assert!(draining.await.unwrap().is_clean());
+        drop(client);
     });
 }
 
