@@ -674,24 +674,27 @@ fn a_callback_that_crosses_the_end_of_the_channel_is_still_served() {
 }
 
 #[test]
-fn the_first_callback_that_is_too_late_for_a_drain_was_not_sent() {
+fn the_first_callback_that_is_too_late_for_a_drain_is_told_at_once() {
     bench(async |bench| {
         let (bed, kept) = keeping();
         let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
         let proxy = Proxy::to(server.local_addr());
-        proxy.delay(ms(20));
+        // The end of the connection takes the way to the client and back.
+        proxy.delay(ms(200));
         let client = through(&proxy, Bed::echoing());
         client.run("hello".into()).await.unwrap();
         let listener = kept.last();
         let draining = tokio::spawn(server.drain(secs(10)));
-        let status = loop {
+        let (status, took) = loop {
             // One after the other: the connection ends between two of them.
+            let began = Instant::now();
             match within(secs(5), listener.run("tick".into())).await {
                 Ok(_) => {}
-                Err(status) => break status,
+                Err(status) => break (status, began.elapsed()),
             }
         };
         assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent), "{status}");
+        assert!(took < ms(300), "{took:?}");
         assert!(draining.await.unwrap().is_clean());
         drop(client);
     });
