@@ -9,10 +9,12 @@ use rpc_core::client::{Backoff, BuildError};
 use rpc_core::context::TraceContext;
 use rpc_core::middleware::ConcurrencyLimitLayer;
 use rpc_core::transport::{Address, BoxIo, Connector, DefaultConnector};
-use rpc_core::wire::Config;
+use rpc_core::wire::field::put_bytes;
+use rpc_core::wire::{Config, Kind};
 use rpc_core::{Certainty, Channel, Code, Context, RpcError, Server, Status, service};
 
 use crate::support::lab::Log;
+use crate::support::raw::{Raw, frame};
 use crate::support::{
     Bed, Bench, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until, until_channel_quiet,
     until_server_quiet, within,
@@ -674,29 +676,25 @@ fn a_callback_that_crosses_the_end_of_the_channel_is_still_served() {
 }
 
 #[test]
-fn the_first_callback_that_is_too_late_for_a_drain_is_told_at_once() {
+fn a_callback_after_the_drain_s_last_word_fails_at_once_while_the_client_still_reads() {
     bench(async |bench| {
         let (bed, kept) = keeping();
         let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
-        let proxy = Proxy::to(server.local_addr());
-        // The end of the connection takes the way to the client and back.
-        proxy.delay(ms(200));
-        let client = through(&proxy, Bed::echoing());
-        client.run("hello".into()).await.unwrap();
-        let listener = kept.last();
+        let mut raw = Raw::client(server.local_addr()).await;
+        let mut header = bytes::BytesMut::new();
+        put_bytes(&mut header, 2, b"test.Lab/Run");
+        raw.send(&frame(Kind::REQUEST, 0x01, 1, &header, b"")).await;
+        raw.next(Kind::RESPONSE).await;
         let draining = tokio::spawn(server.drain(secs(10)));
-        let (status, took) = loop {
-            // One after the other: the connection ends between two of them.
-            let began = Instant::now();
-            match within(secs(5), listener.run("tick".into())).await {
-                Ok(_) => {}
-                Err(status) => break (status, began.elapsed()),
-            }
-        };
+        raw.next(Kind::DRAIN).await;
+        let ping = raw.next(Kind::PING).await;
+        raw.send(&frame(Kind::PONG, 0, 0, &ping.header, &[])).await;
+        raw.next(Kind::DRAIN).await;
+        let status = within(secs(2), kept.last().run("late".into())).await.unwrap_err();
         assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent), "{status}");
-        assert!(took < ms(300), "{took:?}");
+        assert!(!draining.is_finished(), "the socket is read to its end");
+        drop(raw);
         assert!(draining.await.unwrap().is_clean());
-        drop(client);
     });
 }
 
