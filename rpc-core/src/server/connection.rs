@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::call::request::Deadline;
+use crate::call::request::{Deadline, Source};
 use crate::call::{BoxFuture, Request, Response};
 use crate::context::{CallParts, Context, TraceContext, now};
 use crate::server::exchange::{self, Polled, Task};
@@ -138,14 +138,11 @@ fn request(
     deadline: Option<Instant>,
 ) -> Request {
     Request {
-        deadline: deadline.map(|at| Deadline { at, since: received, source: "caller" }),
-        trace: context.trace(),
-        peer: context.peer().cloned(),
+        deadline: deadline.map(|at| Deadline { at, since: received, source: Source::Caller }),
         attempt: head.attempt,
         is_retry: head.is_retry,
         context,
-        // It is in the context; what a layer changes goes here, and so to the handler.
-        metadata: None,
+        is_incoming: true,
         ..Request::new(route.method, head.codec, body)
     }
 }
