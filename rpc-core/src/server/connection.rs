@@ -90,14 +90,15 @@ impl Dispatch for Serving {
                 at
             }
         };
-        let context = std::mem::take(&mut self.spare).renewed(CallParts {
+        let parts = CallParts {
             deadline,
             metadata: std::mem::take(&mut head.metadata),
-            peer: Some(link.peer()),
+            caller: None,
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
             is_retry: head.is_retry,
-        });
+        };
+        let context = std::mem::take(&mut self.spare).renewed(parts, || link.clone());
         let request = request(&route, &head, body, context.clone(), received, deadline);
         let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
 
