@@ -147,6 +147,11 @@ impl Watch {
         self.known.borrow().error.clone()
     }
 
+    /// Whether whoever published is gone: no newer list will come.
+    pub fn is_closed(&self) -> bool {
+        self.known.has_changed().is_err()
+    }
+
     /// Asks for the list to be looked at again soon. Who publishes decides when, and at most how often.
     pub fn hint(&self) {
         self.hint.notify_one();
