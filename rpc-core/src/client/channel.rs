@@ -251,8 +251,12 @@ impl Builder {
 }
 
 impl<L> Builder<L> {
-    /// Puts a layer over the endpoint, inside of those that were added before. Any tower layer whose service takes a
-    /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
+    /// Puts a layer over the endpoint, inside of those that were added before: the first one sees a request
+    /// first, and its reply last.
+    ///
+    /// It is one of [`middleware`](crate::middleware), an async function by
+    /// [`from_fn`](crate::middleware::from_fn()), or any tower layer whose service takes a [`Request`], gives a
+    /// [`Response`], and whose error is a [`Status`] or converts into a boxed one.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
         let Self { target, connector, resolvers, balancer, services, layers, settings, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);

@@ -130,8 +130,12 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Puts a layer round every handler, inside of those that were added before. Any tower layer whose service takes a
-    /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
+    /// Puts a layer round every handler, inside of those that were added before: the first one sees a request
+    /// first, and its reply last.
+    ///
+    /// It is one of [`middleware`](crate::middleware), an async function by
+    /// [`from_fn`](crate::middleware::from_fn()), or any tower layer whose service takes a [`Request`], gives a
+    /// [`Response`], and whose error is a [`Status`] or converts into a boxed one.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
         let Self { services, layers, config, max_connections, in_place, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
