@@ -83,12 +83,10 @@ pub async fn calls<C: Client>(clients: &[C], payload: &Bytes, rate: f64, phase: 
             Phase::Measure => _ = opened.get_or_insert(at),
             Phase::Stop => break,
         }
-        for call in next..schedule.due_by(at) {
-            if under_way.load(Ordering::Relaxed) >= MOST {
-                break;
-            }
-            next = call + 1;
-            let due = schedule.due(call);
+        let due_by = schedule.due_by(at);
+        while next < due_by && under_way.load(Ordering::Relaxed) < MOST {
+            let (call, due) = (next, schedule.due(next));
+            next += 1;
             let counts = opened.is_some_and(|opened| opened <= due);
             if counts {
                 counted += 1;
