@@ -87,7 +87,6 @@ fn goal(
 }
 
 fn unary(shape: Shape, options: &Options) -> Result<Table> {
-    let peers = options.peers(&["courier", "raw", "raw-spawn"]);
     let mut table = Table::new([
         "payload, in flight, connections",
         "who",
@@ -103,6 +102,12 @@ fn unary(shape: Shape, options: &Options) -> Result<Table> {
     ]);
     for &load in if options.full { ALL } else { SOME } {
         let (payload, in_flight, connections) = load;
+        let peers = options.peers(match (shape, payload) {
+            // What each limit does best is shown too, where it is better than the plain one.
+            (_, 65_536..) => &["courier", "raw", "raw-spawn", "raw-large"],
+            (Shape::TwoWorkers, _) => &["courier", "raw", "raw-spawn", "raw-yield"],
+            _ => &["courier", "raw", "raw-spawn"],
+        });
         let cells: Vec<Cell> = peers
             .iter()
             .map(|peer| Cell {
