@@ -13,7 +13,7 @@ use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Timings};
 use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, Lease};
 use crate::context::now;
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Hop, Status};
@@ -33,6 +33,8 @@ pub struct EndpointCall {
     at: Option<Chosen>,
     request: Request,
     state: State,
+    /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
+    lease: Option<Lease>,
     moves: u32,
 }
 
@@ -46,7 +48,7 @@ enum State {
 impl EndpointCall {
     #[inline]
     pub(crate) fn new(to: Destination, request: Request) -> Self {
-        Self { to, at: None, request, state: State::New, moves: 0 }
+        Self { to, at: None, lease: None, request, state: State::New, moves: 0 }
     }
 
     /// The connection to go to, if one can be named without waiting.
@@ -103,6 +105,7 @@ impl EndpointCall {
     #[cold]
     fn moved(&mut self, mut status: Status) -> State {
         self.moves += 1;
+        self.lease = None;
         if let Some(chosen) = self.at.take() {
             self.request.tried.add(chosen.mark());
             chosen.failed(&mut status);
@@ -220,9 +223,10 @@ impl Future for EndpointCall {
                     }
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
-                    Poll::Ready(Ok(Connected { at, link })) => {
+                    Poll::Ready(Ok(Connected { at, line })) => {
                         this.at = at;
-                        this.start(link, cx)
+                        this.lease = line.lease;
+                        this.start(line.link, cx)
                     }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
@@ -237,6 +241,7 @@ impl Future for EndpointCall {
                     };
                     match this.end(&exchange, outcome) {
                         Ok(mut result) => {
+                            this.lease = None;
                             match (this.at.take(), &mut result) {
                                 (None, _) => {}
                                 (Some(chosen), Ok(_)) => chosen.succeeded(),
