@@ -72,7 +72,7 @@ impl EndpointCall {
 
     /// Puts the call on a connection.
     #[inline]
-    fn start(&mut self, link: Arc<Link>) -> State {
+    fn start(&mut self, link: Arc<Link>, cx: &TaskContext<'_>) -> State {
         let request = &self.request;
         let method = request.method();
         let deadline = request.deadline();
@@ -94,7 +94,7 @@ impl EndpointCall {
             context: request.context.clone(),
             path: method.path,
         };
-        match Exchange::open(link, outbound) {
+        match Exchange::open(link, outbound, cx.waker()) {
             Ok(exchange) => State::Running(exchange),
             Err(error @ (OpenError::Closed(_) | OpenError::Draining)) => self.moved(error.into()),
             Err(error) => State::Failed(error.into()),
@@ -215,7 +215,7 @@ impl Future for EndpointCall {
         loop {
             let next = match &mut this.state {
                 State::New => match this.link() {
-                    Some(link) => this.start(link),
+                    Some(link) => this.start(link, cx),
                     None => {
                         // Whom the balancer chose is not usable any more: that is no call of theirs.
                         this.at = None;
@@ -226,7 +226,7 @@ impl Future for EndpointCall {
                     Poll::Ready(Ok(Connected { at, line })) => {
                         this.at = at;
                         this.lease = line.lease;
-                        this.start(line.link)
+                        this.start(line.link, cx)
                     }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
