@@ -17,6 +17,7 @@ pub mod middleware;
 pub mod proto;
 pub mod server;
 pub mod status;
+pub mod stream;
 pub mod transport;
 pub mod wire;
 
@@ -30,3 +31,4 @@ pub use message::Message;
 pub use metadata::{InvalidName, Metadata};
 pub use server::Server;
 pub use status::{Certainty, Code, Detail, Hop, Status};
+pub use stream::Streaming;

@@ -16,4 +16,5 @@ mod layers;
 mod macros;
 mod middleware;
 mod program;
+mod streams;
 mod transports;

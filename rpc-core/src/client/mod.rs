@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`channel`] (where calls go, and what it is made of), [`target`] (what names a server), [`call`]
 //! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `endpoint` (one
-//! server: connecting and reconnecting), `exchange` (one request and its answer on a connection).
+//! server: connecting and reconnecting), `exchange` (one request and its answer on a connection), `upload` and `download`
+//! (the items of a request, and of a reply).
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,10 +36,12 @@
 
 pub mod call;
 pub mod channel;
+pub(crate) mod download;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub(crate) mod stack;
 pub mod target;
+pub(crate) mod upload;
 
 pub use call::{Call, Reply, ReplyCall, Started};
 pub use channel::{Builder, Channel, Snapshot};

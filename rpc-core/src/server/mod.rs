@@ -3,7 +3,7 @@
 //! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `drain` (the
 //! orderly end), `connection` (the calls of one connection), `router` (from a name to a handler), `stack` (the layers
 //! round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
-//! back).
+//! back), `items` (the items of a request).
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,6 +38,7 @@ pub(crate) mod connection;
 mod drain;
 pub(crate) mod exchange;
 pub mod handler;
+mod items;
 pub(crate) mod router;
 mod stack;
 

@@ -20,6 +20,7 @@ use crate::call::Peer;
 use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, Reason, now};
 use crate::status::{Certainty, Hop, Status};
+use crate::transport::lane::Lane;
 use crate::wire::connection::{Open, PendingId};
 use crate::wire::{
     CancelReason, Config, Connection, ConnectionError, Event, OpenError, Opened, RequestHead, ResponseHead,
@@ -38,13 +39,17 @@ pub(crate) struct Link {
 pub(crate) struct State {
     pub(crate) wire: Connection,
     /// Our calls, by token.
-    calls: Slab<Slot>,
+    pub(super) calls: Slab<Slot>,
+    /// How many of them have streams.
+    pub(super) lanes: usize,
     /// The peer's calls whose handlers have a task, by token.
-    serving: Slab<Serving>,
+    pub(super) serving: Slab<Serving>,
+    /// Whose streams wait until the out-buffer is on its way.
+    pub(super) crowd: Vec<Arc<Lane>>,
     /// What the driver has to act on.
     pub(crate) inbound: VecDeque<Event>,
     /// Whom to wake once the lock is free.
-    wakers: Vec<Waker>,
+    pub(super) wakers: Vec<Waker>,
     /// The driver's waker, and whether it needs it.
     driver: Option<Waker>,
     asleep: bool,
@@ -57,14 +62,19 @@ pub(crate) struct State {
 }
 
 /// A call of ours.
-enum Slot {
-    Waiting { waker: Option<Waker>, place: Place },
+pub(super) enum Slot {
+    Waiting {
+        waker: Option<Waker>,
+        place: Place,
+    },
     Done(Outcome),
+    /// One with streams. Its place is free once it is over, whoever still holds it.
+    Stream(Arc<Lane>),
 }
 
 /// Where a call of ours is.
-#[derive(Clone, Copy)]
-enum Place {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
     Stream(StreamId),
     Pending(PendingId),
 }
@@ -83,9 +93,10 @@ pub(crate) enum Outcome {
 }
 
 /// A handler of ours that has a task.
-struct Serving {
+pub(super) struct Serving {
     context: Context,
     task: Option<AbortHandle>,
+    pub(super) lane: Option<Arc<Lane>>,
 }
 
 /// The state machine of a new connection.
@@ -104,7 +115,9 @@ impl Link {
             state: Mutex::new(State {
                 wire,
                 calls: Slab::new(),
+                lanes: 0,
                 serving: Slab::new(),
+                crowd: Vec::new(),
                 inbound: VecDeque::new(),
                 wakers: Vec::new(),
                 driver: None,
@@ -204,9 +217,9 @@ impl Link {
     }
 
     /// Gives a handler a place in the list, so that a cancel finds it.
-    pub(crate) fn serve(&self, stream: StreamId, context: Context) -> Token {
+    pub(crate) fn serve(&self, stream: StreamId, context: Context, lane: Option<Arc<Lane>>) -> Token {
         let mut state = self.lock();
-        let key = state.serving.insert(Serving { context, task: None });
+        let key = state.serving.insert(Serving { context, task: None, lane });
         let token = Token(key as u32);
         state.wire.set_token(stream, token);
         token
@@ -224,7 +237,7 @@ impl Link {
     /// A handler with a task is done.
     pub(crate) fn served(&self, token: Token, stream: StreamId, answer: Option<(ResponseHead, Bytes)>) {
         self.with(|state| {
-            state.serving.try_remove(token.0 as usize);
+            state.forget(token);
             match answer {
                 Some((head, body)) => state.owing(|wire| wire.respond(now(), stream, &head, body, true)),
                 None => state.wire.close(stream),
@@ -278,6 +291,13 @@ impl State {
             return self.wire.swap_events(&mut self.inbound);
         }
         while let Some(event) = self.wire.poll_event() {
+            let event = match self.lanes {
+                0 => event,
+                _ => match self.settle_stream(event, at) {
+                    Some(event) => event,
+                    None => continue,
+                },
+            };
             let (token, outcome) = match event {
                 Event::Response { token, head, body, end: true, .. } => {
                     (token, Outcome::Answer { head, body, at: at.unwrap_or_else(now) })
@@ -338,6 +358,7 @@ impl State {
         if self.is_idle() && self.inbound.is_empty() && self.wakers.is_empty() {
             self.wire.shrink();
             self.calls = Slab::new();
+            self.crowd = Vec::new();
             self.inbound = VecDeque::new();
             self.wakers = Vec::new();
         }
@@ -414,13 +435,28 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// When the call was handed to the connection.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
+    fn hop(&self, at: Instant) -> Hop {
+        self.span().hop(at)
     }
 
+    /// What the call is, and how long it may take.
+    pub(crate) fn span(&self) -> Span {
+        Span { path: self.path, started: self.started, deadline: self.deadline }
+    }
+}
+
+/// A call of ours in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) path: &'static str,
+    /// When it was handed to the connection.
+    pub(crate) started: Instant,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Span {
     /// What this side can tell of the time that the call took until `at`.
-    pub(crate) fn hop(&self, at: Instant) -> Hop {
+    pub(crate) fn hop(self, at: Instant) -> Hop {
         Hop {
             method: self.path.to_owned(),
             budget: self
@@ -453,7 +489,7 @@ impl Future for Exchange {
                 return Poll::Pending;
             }
             Some(Slot::Done(_)) => {}
-            None => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
+            _ => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
         }
         let Slot::Done(outcome) = state.calls.remove(self.key) else {
             return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place")));

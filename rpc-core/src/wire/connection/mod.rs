@@ -451,7 +451,9 @@ impl Connection {
         self.written += bytes as u64;
     }
 
-    fn is_local(&self, id: StreamId) -> bool {
+    /// Whether this side opened the stream, or would.
+    #[inline]
+    pub(crate) fn is_local(&self, id: StreamId) -> bool {
         (id.0 & 1 == 1) == (self.role == Role::Connector)
     }
 
