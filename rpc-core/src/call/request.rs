@@ -30,8 +30,28 @@ pub struct Request {
     pub(crate) is_retry: bool,
     pub(crate) wait_for_ready: bool,
     pub(crate) hash_key: Option<u64>,
+    pub(crate) tried: Tried,
     /// The items of a request that is a stream.
     pub(crate) stream: Option<Upload>,
+}
+
+/// The servers that a call has failed at, so that it is not sent there again while there are others. Empty for most.
+#[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "a request is moved often, and this is empty for nearly all: 8 bytes, not 24"
+)]
+pub(crate) struct Tried(Option<Box<Vec<u64>>>);
+
+impl Tried {
+    #[cold]
+    pub(crate) fn add(&mut self, mark: u64) {
+        self.0.get_or_insert_default().push(mark);
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The point in time by which a call must be complete, and who set it (for the error that names it).
@@ -107,6 +127,7 @@ impl Request {
             is_retry: false,
             wait_for_ready: false,
             hash_key: None,
+            tried: Tried::default(),
             stream: None,
         }
     }

@@ -6,6 +6,7 @@ use std::task::{Context as TaskContext, Poll};
 use bytes::Bytes;
 
 use crate::call::request::Deadline;
+use crate::client::destination::Chosen;
 use crate::client::endpoint::Endpoint;
 use crate::client::exchange::from_peer;
 use crate::context::{Context, Registration, now};
@@ -20,9 +21,10 @@ pub(crate) struct Download {
     // Before the call: what it still has goes first.
     reader: Reader,
     call: Streamed,
-    endpoint: Endpoint,
+    endpoint: Option<Endpoint>,
+    /// The server that was chosen, where there is a choice: it counts the call until the stream has ended.
+    at: Option<Chosen>,
     deadline: Option<Deadline>,
-    path: &'static str,
     /// The caller's context: the stream ends with it.
     context: Context,
     cancelled: Registration,
@@ -32,43 +34,54 @@ pub(crate) struct Download {
 impl Download {
     pub(crate) fn new(
         call: Streamed,
-        endpoint: Endpoint,
+        endpoint: Option<Endpoint>,
+        at: Option<Chosen>,
         deadline: Option<Deadline>,
-        path: &'static str,
         context: Context,
     ) -> Self {
         Self {
             reader: call.reader(),
             call,
             endpoint,
+            at,
             deadline,
-            path,
             context,
             cancelled: Registration::default(),
             trailing: Metadata::new(),
         }
     }
 
-    /// What the end of the stream means for its reader.
+    /// What the end of the stream means for its reader, and for the balancer.
     #[cold]
     fn end(&mut self, end: End) -> Option<Result<Bytes, Status>> {
-        let status = match end {
+        let chosen = self.at.take();
+        let mut status = match end {
             End::Done(trailing) => {
                 self.trailing = trailing;
+                if let Some(chosen) = chosen {
+                    chosen.succeeded();
+                }
                 return None;
             }
             End::Peer(status) => from_peer(status, self.call.span(), now()),
-            End::Failed(status) => begun(self.endpoint.named(status)),
-            End::Ours(status) => status,
+            End::Failed(status) => begun(match &self.endpoint {
+                Some(endpoint) => endpoint.named(status),
+                None => status,
+            }),
+            End::Ours(status) => return Some(Err(status)),
             End::Expired { .. } => {
+                let span = self.call.span();
                 let mut status = match self.deadline {
-                    Some(deadline) => deadline.status(self.path),
+                    Some(deadline) => deadline.status(span.path),
                     None => Status::deadline_exceeded("the time is up"),
                 };
-                status.hops_mut().push(self.call.span().hop(now()));
+                status.hops_mut().push(span.hop(now()));
                 begun(status)
             }
         };
+        if let Some(chosen) = chosen {
+            chosen.failed(&mut status);
+        }
         Some(Err(status))
     }
 }

@@ -11,6 +11,8 @@ use bytes::Bytes;
 
 use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Shape, Timings};
+use crate::client::cluster::Wish;
+use crate::client::destination::{Chosen, Connected, Destination};
 use crate::client::download::Download;
 use crate::client::endpoint::Endpoint;
 use crate::client::upload;
@@ -19,7 +21,8 @@ use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Hop, Status};
 use crate::stream::Streaming;
 use crate::transport::lane::{End, Head};
-use crate::transport::link::{Exchange, Link, Outbound, Outcome, Span};
+use crate::transport::link::Link;
+use crate::transport::slot::{Exchange, Outbound, Outcome, Span};
 use crate::transport::stream::Streamed;
 use crate::wire::{OpenError, RequestHead, ResponseHead};
 
@@ -30,7 +33,9 @@ const MOVES: u32 = 3;
 /// A call at its endpoint: waits for a connection if there is none, then for the answer.
 #[must_use = "futures do nothing unless polled"]
 pub struct EndpointCall {
-    endpoint: Endpoint,
+    to: Destination,
+    /// The server that was chosen, where there is a choice.
+    at: Option<Chosen>,
     request: Request,
     state: State,
     moves: u32,
@@ -38,7 +43,7 @@ pub struct EndpointCall {
 
 enum State {
     New,
-    Connecting(BoxFuture<Result<Arc<Link>, Status>>),
+    Connecting(BoxFuture<Result<Connected, Status>>),
     Running(Exchange),
     /// A call with streams; in a box, as most have none.
     Streamed(Box<Streamed>),
@@ -47,8 +52,27 @@ enum State {
 
 impl EndpointCall {
     #[inline]
-    pub(crate) fn new(endpoint: Endpoint, request: Request) -> Self {
-        Self { endpoint, request, state: State::New, moves: 0 }
+    pub(crate) fn new(to: Destination, request: Request) -> Self {
+        Self { to, at: None, request, state: State::New, moves: 0 }
+    }
+
+    /// The connection to go to, if one can be named without waiting.
+    #[inline]
+    fn link(&mut self) -> Option<Arc<Link>> {
+        let link = match self.to.only() {
+            Some(endpoint) => endpoint.link()?,
+            None => {
+                self.at = self.to.choose(&self.request);
+                self.at.as_ref()?.endpoint.link()?
+            }
+        };
+        (!self.request.wait_for_ready || link.is_established()).then_some(link)
+    }
+
+    /// The server that the call is at.
+    #[inline]
+    fn endpoint(&self) -> Option<&Endpoint> {
+        self.to.only().or(self.at.as_ref().map(|chosen| &chosen.endpoint))
     }
 
     /// Puts the call on a connection.
@@ -57,7 +81,7 @@ impl EndpointCall {
         if self.request.method.shape != Shape::Unary {
             return self.start_streamed(link);
         }
-        match link.call(self.outbound()) {
+        match Exchange::open(link, self.outbound()) {
             Ok(exchange) => State::Running(exchange),
             Err(error) => self.not_opened(error),
         }
@@ -82,6 +106,7 @@ impl EndpointCall {
         }
     }
 
+    #[cold]
     fn not_opened(&mut self, error: OpenError) -> State {
         match error {
             OpenError::Closed(_) | OpenError::Draining => self.moved(error.into()),
@@ -116,8 +141,12 @@ impl EndpointCall {
 
     /// Looks for another connection, for the server cannot have run the call.
     #[cold]
-    fn moved(&mut self, status: Status) -> State {
+    fn moved(&mut self, mut status: Status) -> State {
         self.moves += 1;
+        if let Some(chosen) = self.at.take() {
+            self.request.tried.add(chosen.mark());
+            chosen.failed(&mut status);
+        }
         // A call that waits does so up to its deadline, however often it is disappointed.
         if self.moves > MOVES && !self.request.wait_for_ready {
             return State::Failed(status);
@@ -128,24 +157,19 @@ impl EndpointCall {
     /// Waits for a connection, up to the deadline.
     #[cold]
     fn connect(&self) -> State {
-        let (endpoint, wait) = (self.endpoint.clone(), self.request.wait_for_ready);
+        let (to, wish) = (self.to.clone(), Wish::of(&self.request));
         let Some(deadline) = self.request.deadline() else {
-            return State::Connecting(Box::pin(async move { endpoint.connected(wait).await }));
+            return State::Connecting(Box::pin(async move { to.connected(wish).await }));
         };
         let (began, mut status) = (now(), self.request.deadline_status());
         let method = self.request.method().path;
         State::Connecting(Box::pin(async move {
-            match tokio::time::timeout_at(deadline.into(), endpoint.connected(wait)).await {
+            match tokio::time::timeout_at(deadline.into(), to.connected(wish)).await {
                 Ok(connected) => connected,
                 Err(_) => {
-                    status.hops_mut().push(Hop {
-                        method: method.to_owned(),
-                        budget: deadline.saturating_duration_since(began),
-                        queue: None,
-                        handler: None,
-                        elapsed: Some(now().saturating_duration_since(began)),
-                    });
-                    Err(endpoint.not_in_time(status))
+                    let since = |at: Instant| at.saturating_duration_since(began);
+                    status.hops_mut().push(Hop::unanswered(method, since(deadline), since(now())));
+                    Err(to.not_in_time(status))
                 }
             }
         }))
@@ -167,19 +191,32 @@ impl EndpointCall {
     }
 
     /// The reply that is a stream.
-    fn stream(&self, call: Streamed, head: ResponseHead, at: Instant) -> Result<Response, Status> {
+    fn stream(&mut self, call: Streamed, head: ResponseHead, at: Instant) -> Result<Response, Status> {
         let Request { method, deadline, context, .. } = &self.request;
         if !matches!(method.shape, Shape::ServerStreaming | Shape::BidiStreaming) {
             let status = Status::internal("the server answered with a stream, where one reply was due");
             return Err(status.with_certainty(Certainty::Executed));
         }
+        let (deadline, context) = (*deadline, context.clone());
         let ResponseHead { queue, handler, metadata, .. } = head;
         let elapsed = at.saturating_duration_since(call.span().started);
-        let items = Download::new(call, self.endpoint.clone(), *deadline, method.path, context.clone());
+        let endpoint = self.endpoint().cloned();
+        let items = Download::new(call, endpoint, self.at.take(), deadline, context);
         let mut response = Response::streaming(Streaming::from_source(items));
         response.metadata = metadata;
         response.timings = Timings { queue, handler, network: elapsed.saturating_sub(queue + handler) };
         Ok(response)
+    }
+
+    /// Tells the balancer, where there is one, how the call went.
+    #[inline]
+    fn report(&mut self, mut result: Result<Response, Status>) -> Poll<Result<Response, Status>> {
+        match (self.at.take(), &mut result) {
+            (None, _) => {}
+            (Some(chosen), Ok(_)) => chosen.succeeded(),
+            (Some(chosen), Err(status)) => chosen.failed(status),
+        }
+        Poll::Ready(result)
     }
 
     /// What an outcome means for the caller; or the next state, if the call goes on elsewhere.
@@ -195,7 +232,7 @@ impl EndpointCall {
                 ResponseHead { status: Some(status), .. } => {
                     let status = from_peer(status, span, at);
                     // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
-                    if self.endpoint.takes_calls() {
+                    if self.endpoint().is_none_or(Endpoint::takes_calls) {
                         return Ok(Err(status));
                     }
                     status
@@ -210,11 +247,18 @@ impl EndpointCall {
                 status.hops_mut().push(span.hop(now()));
                 return Ok(Err(status));
             }
-            Outcome::Failed(status) => self.endpoint.named(status),
+            Outcome::Failed(status) => match self.endpoint() {
+                Some(endpoint) => endpoint.named(status),
+                None => status,
+            },
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
-        let again = (self.moves == 0 || self.request.wait_for_ready) && self.request.is_whole();
-        if again && status.code() == Code::Unavailable && status.certainty().is_safe_to_retry() {
+        let again = self.moves == 0 || self.to.has_others() || self.request.wait_for_ready;
+        if again
+            && self.request.is_whole()
+            && status.code() == Code::Unavailable
+            && status.certainty().is_safe_to_retry()
+        {
             return Err(self.moved(status));
         }
         Ok(Err(status))
@@ -255,12 +299,19 @@ impl Future for EndpointCall {
         let this = &mut *self;
         loop {
             let next = match &mut this.state {
-                State::New => match this.endpoint.link() {
-                    Some(link) if !this.request.wait_for_ready || link.is_established() => this.start(link),
-                    _ => this.connect(),
+                State::New => match this.link() {
+                    Some(link) => this.start(link),
+                    None => {
+                        // Whom the balancer chose is not usable any more: that is no call of theirs.
+                        this.at = None;
+                        this.connect()
+                    }
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
-                    Poll::Ready(Ok(link)) => this.start(link),
+                    Poll::Ready(Ok(Connected { at, link })) => {
+                        this.at = at;
+                        this.start(link)
+                    }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
                         will_wake_at_deadline();
@@ -273,7 +324,7 @@ impl Future for EndpointCall {
                         return Poll::Ready(Err(Status::internal("a call lost its exchange")));
                     };
                     match this.end(exchange.span(), outcome) {
-                        Ok(result) => return Poll::Ready(result),
+                        Ok(result) => return this.report(result),
                         Err(next) => next,
                     }
                 }
@@ -283,7 +334,7 @@ impl Future for EndpointCall {
                         return Poll::Ready(Err(Status::internal("a call lost its exchange")));
                     };
                     match this.head(*call, head) {
-                        Ok(result) => return Poll::Ready(result),
+                        Ok(result) => return this.report(result),
                         Err(next) => next,
                     }
                 }

@@ -14,7 +14,8 @@ use crate::server::router::{Route, Router};
 use crate::status::Status;
 use crate::transport::driver::{Answer, Dispatch};
 use crate::transport::lane::{Lane, Reader};
-use crate::transport::link::{Link, Place};
+use crate::transport::link::Link;
+use crate::transport::slot::Place;
 use crate::wire::head::IncomingHead;
 use crate::wire::{Incoming, ResponseHead};
 
@@ -93,12 +94,12 @@ impl Dispatch for Serving {
         let context = Context::for_call(CallParts {
             deadline,
             metadata: std::mem::take(&mut head.metadata),
-            peer: Some(link.peer().clone()),
+            caller: Some(link.clone()),
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
             is_retry: head.is_retry,
         });
-        let mut request = request(&route, &head, body, context.clone(), received, deadline);
+        let mut request = request(link, &route, &head, body, context.clone(), received, deadline);
         let mut lane = None;
         if !end {
             let items = lane.insert(Lane::new(Place::Stream(stream)));
@@ -137,6 +138,7 @@ pub(crate) enum Start {
 }
 
 fn request(
+    link: &Link,
     route: &Route,
     head: &IncomingHead,
     body: Bytes,
@@ -147,7 +149,7 @@ fn request(
     Request {
         deadline: deadline.map(|at| Deadline { at, since: received, source: "caller" }),
         trace: context.trace(),
-        peer: context.peer().cloned(),
+        peer: Some(link.peer().clone()),
         attempt: head.attempt,
         is_retry: head.is_retry,
         context,

@@ -1,9 +1,9 @@
 //! How a call arrives.
 //!
 //! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `drain` (the
-//! orderly end), `connection` (the calls of one connection), `router` (from a name to a handler), `stack` (the layers
-//! round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
-//! back), `items` (the items of a request).
+//! orderly end), `connection` (the calls of one connection), `services` (what is served, by a server or by a client that is
+//! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its
+//! handler is run), [`handler`] (from bytes to the user's method and back), `items` (the items of a request).
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,6 +40,7 @@ pub(crate) mod exchange;
 pub mod handler;
 mod items;
 pub(crate) mod router;
+pub(crate) mod services;
 mod stack;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use tokio::task::JoinHandle;
 
 pub use builder::{BindError, Builder, IntoAddress};
 pub use drain::{Late, Report};
+pub use services::{IntoServices, Services};
 pub use stack::{Handlers, Stack};
 
 use crate::call::{BoxFuture, Request, Response, ServiceDescriptor};

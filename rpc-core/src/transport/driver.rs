@@ -89,8 +89,8 @@ pub(crate) struct Driver<D> {
     ends_at: Option<Instant>,
     /// Bytes of answers that waited to be written when last looked at.
     owed: usize,
-    /// Whether those who wait for the connection to be established have been told.
-    settled: bool,
+    /// What those who wait for it were told: whether the connection is established or over, and whether it takes calls.
+    told: (bool, bool),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl<D: Dispatch> Driver<D> {
             phase: Phase::Open,
             ends_at: None,
             owed: 0,
-            settled: false,
+            told: (false, true),
         }
     }
 
@@ -314,7 +314,7 @@ impl<D: Dispatch> Driver<D> {
         }
         self.dispatch();
 
-        let (timeout, turns, settled);
+        let (timeout, turns, standing);
         {
             let mut state = self.link.lock();
             Self::answer(&mut state, &mut self.answers, at);
@@ -323,18 +323,21 @@ impl<D: Dispatch> Driver<D> {
                 state.wire.poll_transmit(at, &mut self.out);
                 state.uncrowd();
             }
+            if self.phase == Phase::Open && state.is_over() {
+                self.phase = Phase::Flushing;
+                // Whoever kept the connection to call back later is told at once that it is too late.
+                state.wire.handle_lost("it was closed");
+            }
             state.settle(Some(at));
             state.take_wakers(&mut self.wakers);
-            if self.phase == Phase::Open && (state.wire.is_drained() || (state.closing && state.is_idle())) {
-                self.phase = Phase::Flushing;
-            }
             timeout = state.wire.poll_timeout();
-            settled = state.wire.is_established() || state.wire.error().is_some();
+            let settled = state.wire.is_established() || state.wire.error().is_some();
+            standing = (settled, state.wire.accepts_calls() && !state.closing);
             turns = state.wire.has_turns() && !self.out.is_empty();
             self.owed = state.owed();
         }
         self.wake();
-        if settled && !std::mem::replace(&mut self.settled, settled) {
+        if std::mem::replace(&mut self.told, standing) != standing {
             self.link.tell_settled();
         }
         if self.phase != Phase::Open && self.ends_at.is_none() {

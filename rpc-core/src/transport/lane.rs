@@ -19,7 +19,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::link::{Link, Place};
+use crate::transport::link::Link;
+use crate::transport::slot::Place;
 use crate::wire::{ResponseHead, StreamId};
 
 /// A reader gives credit back when it has read this many bytes, or all that had come. The least window that a side may

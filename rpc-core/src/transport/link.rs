@@ -5,11 +5,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::task::Waker;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
@@ -17,21 +15,19 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::call::Peer;
-use crate::call::wait::will_wake_at_deadline;
-use crate::context::{Context, Reason, now};
-use crate::status::{Certainty, Hop, Status};
+use crate::context::{Caller, Context, Reason, now};
+use crate::status::{Certainty, Status};
 use crate::transport::lane::Lane;
-use crate::wire::connection::{Open, PendingId};
+use crate::transport::slot::{Outcome, Slots};
 use crate::wire::{
-    CancelReason, Config, Connection, ConnectionError, Event, OpenError, Opened, RequestHead, ResponseHead,
-    Role, StreamId, Token,
+    CancelReason, Config, Connection, ConnectionError, Event, ResponseHead, Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
 pub(crate) struct Link {
     state: Mutex<State>,
     peer: Peer,
-    /// Told when the peer's SETTINGS have come, or never will.
+    /// Told when the peer's SETTINGS have come, or never will; and when it takes no more calls.
     settled: Notify,
 }
 
@@ -39,9 +35,7 @@ pub(crate) struct Link {
 pub(crate) struct State {
     pub(crate) wire: Connection,
     /// Our calls, by token.
-    pub(super) calls: Slab<Slot>,
-    /// How many of them have streams.
-    pub(super) lanes: usize,
+    pub(in crate::transport) calls: Slots,
     /// The peer's calls whose handlers have a task, by token.
     pub(super) serving: Slab<Serving>,
     /// Whose streams wait until the out-buffer is on its way.
@@ -61,41 +55,11 @@ pub(crate) struct State {
     pub(crate) closing: bool,
 }
 
-/// A call of ours.
-pub(super) enum Slot {
-    Waiting {
-        waker: Option<Waker>,
-        place: Place,
-    },
-    Done(Outcome),
-    /// One with streams. Its place is free once it is over, whoever still holds it.
-    Stream(Arc<Lane>),
-}
-
-/// Where a call of ours is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Place {
-    Stream(StreamId),
-    Pending(PendingId),
-}
-
-/// How a call of ours ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The peer answered, with a reply or an error; when its last byte came.
-    Answer { head: ResponseHead, body: Bytes, at: Instant },
-    /// The connection could not do it.
-    Failed(Status),
-    /// A oneway call is on its way.
-    Handed,
-    /// The time was up; whether the peer may have heard of the call by then.
-    Expired { sent: bool },
-}
-
 /// A handler of ours that has a task.
 pub(super) struct Serving {
     context: Context,
     task: Option<AbortHandle>,
+    /// If the call has streams.
     pub(super) lane: Option<Arc<Lane>>,
 }
 
@@ -114,8 +78,7 @@ impl Link {
         Arc::new(Self {
             state: Mutex::new(State {
                 wire,
-                calls: Slab::new(),
-                lanes: 0,
+                calls: Slots::default(),
                 serving: Slab::new(),
                 crowd: Vec::new(),
                 inbound: VecDeque::new(),
@@ -146,6 +109,17 @@ impl Link {
                 if state.wire.is_established() {
                     return Ok(());
                 }
+            }
+            settled.await;
+        }
+    }
+
+    /// Waits until no call can be opened any more: the peer drains, or the connection has ended.
+    pub(crate) async fn unusable(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.is_usable() {
+                return;
             }
             settled.await;
         }
@@ -196,26 +170,6 @@ impl Link {
         state.wire.accepts_calls() && !state.closing
     }
 
-    /// Opens a call.
-    #[inline]
-    pub(crate) fn call(self: Arc<Self>, call: Outbound<'_>) -> Result<Exchange, OpenError> {
-        let started = now();
-        let Outbound { head, body, oneway, context, deadline, path } = call;
-        let key = self.with(|state| {
-            let entry = state.calls.vacant_entry();
-            let key = entry.key();
-            let token = Token(key as u32);
-            let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
-                Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
-                Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
-                Opened::Handed => Slot::Done(Outcome::Handed),
-            };
-            entry.insert(slot);
-            Ok(key)
-        })?;
-        Ok(Exchange { link: Some(self), key, started, deadline, context, path })
-    }
-
     /// Gives a handler a place in the list, so that a cancel finds it.
     pub(crate) fn serve(&self, stream: StreamId, context: Context, lane: Option<Arc<Lane>>) -> Token {
         let mut state = self.lock();
@@ -248,6 +202,14 @@ impl Link {
     /// Lets the connection end when nothing is open on it any more.
     pub(crate) fn close(&self) {
         self.with(|state| state.closing = true);
+    }
+
+    /// The same, and tells the peer to call no more: what it has sent by the time that it hears of it is still served.
+    pub(crate) fn leave(&self) {
+        self.with(|state| {
+            state.wire.drain(now());
+            state.closing = true;
+        });
     }
 }
 
@@ -291,16 +253,17 @@ impl State {
             return self.wire.swap_events(&mut self.inbound);
         }
         while let Some(event) = self.wire.poll_event() {
-            let event = match self.lanes {
-                0 => event,
-                _ => match self.settle_stream(event, at) {
+            let event = match self.calls.have_streams() {
+                false => event,
+                true => match self.settle_stream(event, at) {
                     Some(event) => event,
                     None => continue,
                 },
             };
-            let (token, outcome) = match event {
+            match event {
                 Event::Response { token, head, body, end: true, .. } => {
-                    (token, Outcome::Answer { head, body, at: at.unwrap_or_else(now) })
+                    let at = at.unwrap_or_else(now);
+                    self.end(token, Outcome::Answer { head, body, at });
                 }
                 // What follows belongs to nobody: without this the stream would stay open, and its events would name
                 // a token that is another call's by then.
@@ -308,32 +271,23 @@ impl State {
                     self.wire.cancel(at.unwrap_or_else(now), stream, CancelReason::Dropped);
                     let status =
                         Status::internal("the server answered with a stream, where one reply was due");
-                    (token, Outcome::Failed(status.with_certainty(Certainty::Executed)))
+                    self.end(token, Outcome::Failed(status.with_certainty(Certainty::Executed)));
                 }
-                Event::Failed { token, status } => (token, Outcome::Failed(status)),
+                Event::Failed { token, status } => self.end(token, Outcome::Failed(status)),
                 Event::Expired { token } => {
-                    let slot = self.calls.get(token.0 as usize);
-                    let waits = matches!(slot, Some(Slot::Waiting { place: Place::Pending(_), .. }));
-                    (token, Outcome::Expired { sent: !waits })
+                    let sent = !self.calls.is_pending(token);
+                    self.end(token, Outcome::Expired { sent });
                 }
-                Event::Handed { token } => (token, Outcome::Handed),
-                Event::Opened { token, stream } => {
-                    if let Some(Slot::Waiting { place, .. }) = self.calls.get_mut(token.0 as usize) {
-                        *place = Place::Stream(stream);
-                    }
-                    continue;
-                }
-                other => {
-                    self.inbound.push_back(other);
-                    continue;
-                }
-            };
-            if let Some(slot) = self.calls.get_mut(token.0 as usize)
-                && let Slot::Waiting { waker, .. } = std::mem::replace(slot, Slot::Done(outcome))
-            {
-                self.wakers.extend(waker);
+                Event::Handed { token } => self.end(token, Outcome::Handed),
+                Event::Opened { token, stream } => self.calls.opened(token, stream),
+                other => self.inbound.push_back(other),
             }
         }
+    }
+
+    #[inline]
+    fn end(&mut self, token: Token, outcome: Outcome) {
+        self.wakers.extend(self.calls.end(token, outcome));
     }
 
     /// Whether the driver has something to do that it does not know of.
@@ -357,7 +311,7 @@ impl State {
     pub(crate) fn shrink(&mut self) {
         if self.is_idle() && self.inbound.is_empty() && self.wakers.is_empty() {
             self.wire.shrink();
-            self.calls = Slab::new();
+            self.calls = Slots::default();
             self.crowd = Vec::new();
             self.inbound = VecDeque::new();
             self.wakers = Vec::new();
@@ -394,6 +348,11 @@ impl State {
         }
     }
 
+    /// Whether all has been said that ever will be.
+    pub(crate) fn is_over(&self) -> bool {
+        if self.closing { self.is_idle() && !self.wire.is_announcing() } else { self.wire.is_drained() }
+    }
+
     /// The handler's task and context of a call that is to end.
     pub(crate) fn serving(&mut self, stream: StreamId) -> Option<(Context, Option<AbortHandle>)> {
         let serving = self.serving.get(self.wire.token(stream).0 as usize)?;
@@ -411,124 +370,19 @@ impl State {
     }
 }
 
-/// A call to be opened.
-pub(crate) struct Outbound<'a> {
-    pub(crate) head: RequestHead,
-    pub(crate) body: &'a Bytes,
-    pub(crate) oneway: bool,
-    pub(crate) deadline: Option<Instant>,
-    /// The context that the call is made in, for its part of a budget report.
-    pub(crate) context: Context,
-    pub(crate) path: &'static str,
-}
-
-/// A call of ours on a connection: resolves when it has ended. Dropped before, it is cancelled at the peer.
-#[must_use = "dropping an exchange cancels the call"]
-pub(crate) struct Exchange {
-    /// `None` once it has ended.
-    link: Option<Arc<Link>>,
-    key: usize,
-    started: Instant,
-    deadline: Option<Instant>,
-    context: Context,
-    path: &'static str,
-}
-
-impl Exchange {
-    fn hop(&self, at: Instant) -> Hop {
-        self.span().hop(at)
-    }
-
-    /// What the call is, and how long it may take.
-    pub(crate) fn span(&self) -> Span {
-        Span { path: self.path, started: self.started, deadline: self.deadline }
-    }
-}
-
-/// A call of ours in time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    pub(crate) path: &'static str,
-    /// When it was handed to the connection.
-    pub(crate) started: Instant,
-    pub(crate) deadline: Option<Instant>,
-}
-
-impl Span {
-    /// What this side can tell of the time that the call took until `at`.
-    pub(crate) fn hop(self, at: Instant) -> Hop {
-        Hop {
-            method: self.path.to_owned(),
-            budget: self
-                .deadline
-                .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(self.started)),
-            queue: None,
-            handler: None,
-            elapsed: Some(at.saturating_duration_since(self.started)),
-        }
-    }
-}
-
-impl Future for Exchange {
-    type Output = Outcome;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
-        let Some(link) = &self.link else {
-            return Poll::Ready(Outcome::Failed(Status::internal("an exchange was polled after its end")));
-        };
-        let mut state = link.lock();
-        match state.calls.get_mut(self.key) {
-            Some(Slot::Waiting { waker, .. }) => {
-                match waker {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => *waker = Some(cx.waker().clone()),
-                }
-                drop(state);
-                will_wake_at_deadline();
-                return Poll::Pending;
-            }
-            Some(Slot::Done(_)) => {}
-            _ => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
-        }
-        let Slot::Done(outcome) = state.calls.remove(self.key) else {
-            return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place")));
-        };
-        drop(state);
-        self.link = None;
-        Poll::Ready(outcome)
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let Some(link) = self.link.take() else { return };
-        let ended = now();
-        let reason = match self.deadline {
-            Some(deadline) if deadline <= ended => CancelReason::Deadline,
-            _ => CancelReason::Dropped,
-        };
-        let waiting = link.with(|state| {
-            let slot = state.calls.try_remove(self.key);
-            match slot {
-                Some(Slot::Waiting { place: Place::Stream(id), .. }) => state.wire.cancel(ended, id, reason),
-                Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(ended, id),
-                _ => return false,
-            }
-            true
-        });
-        if waiting {
-            self.context.report_hop(self.hop(ended));
-        }
-    }
-}
-
 /// Why a handler's context ends, in the words of the context.
 pub(crate) fn context_reason(reason: CancelReason) -> Reason {
     match reason {
         CancelReason::Deadline => Reason::Deadline,
         CancelReason::ConnectionLost => Reason::ConnectionLost,
         _ => Reason::Caller,
+    }
+}
+
+/// What a handler's context keeps, to call back.
+impl Caller for Link {
+    fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 

@@ -1,9 +1,9 @@
 //! The only place where the protocol meets sockets.
 //!
 //! In reading order: [`address`] (where something listens), [`io`] (the traits that a transport implements, and the
-//! built-in ones: TCP, Unix sockets, memory), `link` (one connection, as the rest of the crate sees it), `driver` (the
-//! one task that moves a connection's bytes); and for calls with streams `stream` (such calls on a connection), `lane`
-//! (what is kept of one), `pump` (from a stream to the connection).
+//! built-in ones: TCP, Unix sockets, memory), `link` (one connection, as the rest of the crate sees it), `slot` (the
+//! calls of ours on it), `driver` (the one task that moves a connection's bytes); and for calls with streams `stream` (such calls on a
+//! connection), `lane` (what is kept of one), `pump` (from a stream to the connection).
 //!
 //! A transport of your own (TLS, say) is a [`Connector`] and a [`Listener`]:
 //!
@@ -32,6 +32,7 @@ pub mod io;
 pub(crate) mod lane;
 pub(crate) mod link;
 pub(crate) mod pump;
+pub(crate) mod slot;
 pub(crate) mod stream;
 
 pub use address::{Address, InvalidAddress};

@@ -12,7 +12,8 @@ use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, now};
 use crate::status::{Certainty, Status};
 use crate::transport::lane::{End, Head, Lane, Reader};
-use crate::transport::link::{Link, Outbound, Place, Slot, Span, State};
+use crate::transport::link::{Link, State};
+use crate::transport::slot::{Outbound, Place, Span};
 use crate::wire::connection::Open;
 use crate::wire::{CancelReason, Event, OpenError, Opened, ResponseHead, StreamId, Token};
 
@@ -37,22 +38,16 @@ impl Link {
     ) -> Result<Streamed, OpenError> {
         let started = now();
         let Outbound { head, body, deadline, context, path, .. } = call;
-        let (key, lane) = self.with(|state| {
-            let entry = state.calls.vacant_entry();
-            let key = entry.key();
-            let options = Open { token: Token(key as u32), oneway: false, end: !uploads };
-            let place = match state.wire.open(started, &head, body, options)? {
-                Opened::Stream(id) => Place::Stream(id),
-                Opened::Pending(id) => Place::Pending(id),
-                // That is for oneway calls.
-                Opened::Handed => {
-                    return Err(OpenError::Closed("a call with streams is answered".to_owned()));
+        let (key, lane) = self.with(|State { calls, wire, .. }| {
+            calls.add_stream(|token| {
+                let options = Open { token, oneway: false, end: !uploads };
+                match wire.open(started, &head, body, options)? {
+                    Opened::Stream(id) => Ok(Place::Stream(id)),
+                    Opened::Pending(id) => Ok(Place::Pending(id)),
+                    // That is for oneway calls.
+                    Opened::Handed => Err(OpenError::Closed("a call with streams is answered".to_owned())),
                 }
-            };
-            let lane = Lane::new(place);
-            entry.insert(Slot::Stream(lane.clone()));
-            state.lanes += 1;
-            Ok((key, lane))
+            })
         })?;
         let span = Span { path, started, deadline };
         Ok(Streamed { link: self, lane, key, span, context, upload: None })
@@ -169,14 +164,8 @@ impl State {
         }
         inner.close(end, &mut self.wakers);
         drop(inner);
-        self.free_lane(key);
+        self.calls.remove_stream(key);
         true
-    }
-
-    fn free_lane(&mut self, key: usize) {
-        if self.calls.try_remove(key).is_some() {
-            self.lanes -= 1;
-        }
     }
 
     /// A call of the peer's is over.
@@ -204,8 +193,7 @@ impl State {
             }
             _ => return Some(event),
         };
-        let key = token.0 as usize;
-        let Some(Slot::Stream(lane)) = self.calls.get(key) else { return Some(event) };
+        let Some(lane) = self.calls.stream(token) else { return Some(event) };
         let mut inner = lane.lock();
         let over = match event {
             Event::Item { body, .. } => {
@@ -241,7 +229,7 @@ impl State {
         };
         inner.close(over, &mut self.wakers);
         drop(inner);
-        self.free_lane(key);
+        self.calls.remove_stream(token.0 as usize);
         None
     }
 }
