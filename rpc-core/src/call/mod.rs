@@ -20,6 +20,7 @@
 pub mod descriptor;
 pub(crate) mod items;
 pub mod method;
+pub(crate) mod race;
 pub mod request;
 pub mod response;
 pub mod service;

@@ -20,12 +20,15 @@ pub struct Request {
     pub(crate) method: &'static MethodDescriptor,
     pub(crate) body: Bytes,
     pub(crate) codec: u8,
-    /// `None` at a server, as long as no layer has changed what the call came with: that is in the context.
-    pub(crate) metadata: Option<Metadata>,
+    pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) context: Context,
-    pub(crate) trace: Option<TraceContext>,
-    pub(crate) peer: Option<Peer>,
+    /// In place of the context's; in a box, because few calls have one and every call is moved half a dozen times.
+    pub(crate) trace: Option<Box<TraceContext>>,
+    /// Whether it came from a peer: then the context tells whose it is, and what came with it.
+    pub(crate) is_incoming: bool,
+    /// Whether a layer of the server has changed the metadata that the call came with.
+    pub(crate) is_changed: bool,
     pub(crate) attempt: u32,
     pub(crate) is_retry: bool,
     pub(crate) wait_for_ready: bool,
@@ -61,8 +64,37 @@ pub struct Deadline {
     pub at: Instant,
     /// The moment at which the time began to run.
     pub(crate) since: Instant,
-    /// Where it comes from: `"call"`, `"method"`, `"channel"`, `"context"`, `"peer"`, `"layer"`.
-    pub(crate) source: &'static str,
+    pub(crate) source: Source,
+}
+
+/// Where a deadline comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The call's own timeout.
+    Call,
+    /// Its method's.
+    Method,
+    /// Its channel's.
+    Channel,
+    /// The context that it is made in.
+    Context,
+    /// At a server: the caller.
+    Caller,
+    /// A layer.
+    Layer,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Method => "method",
+            Self::Channel => "channel",
+            Self::Context => "context",
+            Self::Caller => "caller",
+            Self::Layer => "layer",
+        }
+    }
 }
 
 /// The encoded items of a request that is a stream. Clones share them.
@@ -105,7 +137,7 @@ impl Deadline {
         Status::deadline_exceeded(format!(
             "{path} was not complete after {:.1?} (limit set by the {})",
             self.at.saturating_duration_since(self.since),
-            self.source
+            self.source.name()
         ))
     }
 }
@@ -118,11 +150,12 @@ impl Request {
             method,
             body: body.into(),
             codec,
-            metadata: Some(Metadata::new()),
+            metadata: Metadata::new(),
             deadline: None,
             context: Context::background(),
             trace: None,
-            peer: None,
+            is_incoming: false,
+            is_changed: false,
             attempt: 0,
             is_retry: false,
             wait_for_ready: false,
@@ -170,12 +203,20 @@ impl Request {
 
     /// The metadata that travels with the request.
     pub fn metadata(&self) -> &Metadata {
-        self.metadata.as_ref().unwrap_or_else(|| self.context.metadata())
+        if self.is_incoming && !self.is_changed { self.context.metadata() } else { &self.metadata }
     }
 
     /// The metadata, to be changed: what a layer adds here travels to the server, or to the handler.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        self.metadata.get_or_insert_with(|| self.context.metadata().clone())
+        if self.is_incoming && !std::mem::replace(&mut self.is_changed, true) {
+            self.metadata = self.context.metadata().clone();
+        }
+        &mut self.metadata
+    }
+
+    /// At a server: the metadata as a layer has changed it, taken out; `None` if it is still the context's.
+    pub(crate) fn take_changed_metadata(&mut self) -> Option<Metadata> {
+        self.is_changed.then(|| std::mem::take(&mut self.metadata))
     }
 
     /// When the call must be complete; `None` if it may take for ever.
@@ -187,7 +228,7 @@ impl Request {
     pub fn limit_deadline(&mut self, at: Instant) {
         if self.deadline.is_none_or(|now| at < now.at) {
             let since = self.deadline.map_or_else(crate::context::now, |deadline| deadline.since);
-            self.deadline = Some(Deadline { at, since, source: "layer" });
+            self.deadline = Some(Deadline { at, since, source: Source::Layer });
         }
     }
 
@@ -203,17 +244,17 @@ impl Request {
 
     /// The trace that the call belongs to.
     pub fn trace(&self) -> Option<TraceContext> {
-        self.trace
+        self.trace.as_deref().copied().or_else(|| self.context.trace())
     }
 
     /// Sets the trace that the call belongs to.
     pub fn set_trace(&mut self, trace: TraceContext) {
-        self.trace = Some(trace);
+        self.trace = Some(Box::new(trace));
     }
 
     /// The other end: at a server, the client. `None` at a client, before an endpoint is chosen.
     pub fn peer(&self) -> Option<&Peer> {
-        self.peer.as_ref()
+        if self.is_incoming { self.context.peer() } else { None }
     }
 
     /// How many attempts of this call came before this one.

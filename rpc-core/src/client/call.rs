@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::call::items::{decode_replies, encode_requests};
 use crate::call::method::{Carried, codec_names};
-use crate::call::request::{Deadline, Upload};
+use crate::call::request::{Deadline, Source, Upload};
 use crate::call::wait::{Alarm, covered};
 use crate::call::{CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
 use crate::client::channel::Channel;
@@ -264,9 +264,8 @@ impl<M: Method> Inner<M> {
         };
 
         let request = Request {
-            metadata: Some(metadata),
+            metadata,
             deadline,
-            trace: self.context.trace(),
             // A hop that is being tried again from above must not be tried again from here as well.
             is_retry: self.context.is_retry(),
             wait_for_ready,
@@ -362,14 +361,14 @@ fn deadline<M: Method>(
         Some(Deadline { at, since: started, source })
     };
     let own = match (own, M::descriptor().timeout) {
-        (Some(own), _) => limit(Some(own), "call"),
-        (None, Some(method)) => limit(Some(method), "method"),
-        (None, None) => limit(channel, "channel"),
+        (Some(own), _) => limit(Some(own), Source::Call),
+        (None, Some(method)) => limit(Some(method), Source::Method),
+        (None, None) => limit(channel, Source::Channel),
     };
     match (own, context.deadline()) {
         (Some(own), Some(at)) if own.at <= at => Some(own),
         (own, None) => own,
-        (_, Some(at)) => Some(Deadline { at, since: started, source: "context" }),
+        (_, Some(at)) => Some(Deadline { at, since: started, source: Source::Context }),
     }
 }
 

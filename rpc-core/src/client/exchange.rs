@@ -126,7 +126,7 @@ impl EndpointCall {
             deadline,
             attempt: request.attempt,
             is_retry: request.is_retry,
-            trace: request.trace.map(|trace| trace.to_bytes()),
+            trace: request.trace().map(|trace| trace.to_bytes()),
             metadata: request.metadata().clone(),
         };
         Outbound {

@@ -27,6 +27,9 @@ use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
 pub(crate) trait Dispatch: Send + 'static {
     /// A call came. It is answered through `answers`, or later through [`Link::served`].
     fn request(&mut self, link: &Arc<Link>, request: Incoming, answers: &mut Vec<Answer>);
+
+    /// The connection has been idle for a while: what is kept for the next call may go.
+    fn rest(&mut self) {}
 }
 
 /// The answer to a call that was complete at once.
@@ -392,6 +395,7 @@ impl<D: Dispatch> Driver<D> {
         self.answers = Vec::new();
         self.items = Vec::new();
         self.wakers = Vec::new();
+        self.dispatch.rest();
         self.link.lock().shrink();
     }
 

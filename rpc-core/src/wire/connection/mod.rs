@@ -458,6 +458,7 @@ impl Connection {
     }
 
     /// Whether this stream has been opened at some time.
+    #[inline]
     fn was_opened(&self, id: StreamId) -> bool {
         if self.is_local(id) { id.0 < self.next_local } else { id.0 <= self.highest_remote }
     }
