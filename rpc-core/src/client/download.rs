@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::call::request::Deadline;
 use crate::client::destination::Chosen;
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, Lease};
 use crate::client::exchange::from_peer;
 use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
@@ -24,6 +24,8 @@ pub(crate) struct Download {
     endpoint: Option<Endpoint>,
     /// The server that was chosen, where there is a choice: it counts the call until the stream has ended.
     at: Option<Chosen>,
+    /// The call's place on its connection, where there are several.
+    lease: Option<Lease>,
     deadline: Option<Deadline>,
     /// The caller's context: the stream ends with it.
     context: Context,
@@ -35,7 +37,7 @@ impl Download {
     pub(crate) fn new(
         call: Streamed,
         endpoint: Option<Endpoint>,
-        at: Option<Chosen>,
+        (at, lease): (Option<Chosen>, Option<Lease>),
         deadline: Option<Deadline>,
         context: Context,
     ) -> Self {
@@ -44,6 +46,7 @@ impl Download {
             call,
             endpoint,
             at,
+            lease,
             deadline,
             context,
             cancelled: Registration::default(),
@@ -55,6 +58,7 @@ impl Download {
     #[cold]
     fn end(&mut self, end: End) -> Option<Result<Bytes, Status>> {
         let chosen = self.at.take();
+        self.lease = None;
         let mut status = match end {
             End::Done(trailing) => {
                 self.trailing = trailing;

@@ -14,7 +14,7 @@ use crate::call::{BoxFuture, Request, Response, Shape, Timings};
 use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
 use crate::client::download::Download;
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, Lease};
 use crate::client::upload;
 use crate::context::now;
 use crate::metadata::Metadata;
@@ -38,6 +38,8 @@ pub struct EndpointCall {
     at: Option<Chosen>,
     request: Request,
     state: State,
+    /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
+    lease: Option<Lease>,
     moves: u32,
 }
 
@@ -53,7 +55,7 @@ enum State {
 impl EndpointCall {
     #[inline]
     pub(crate) fn new(to: Destination, request: Request) -> Self {
-        Self { to, at: None, request, state: State::New, moves: 0 }
+        Self { to, at: None, lease: None, request, state: State::New, moves: 0 }
     }
 
     /// The connection to go to, if one can be named without waiting.
@@ -143,6 +145,7 @@ impl EndpointCall {
     #[cold]
     fn moved(&mut self, mut status: Status) -> State {
         self.moves += 1;
+        self.lease = None;
         if let Some(chosen) = self.at.take() {
             self.request.tried.add(chosen.mark());
             chosen.failed(&mut status);
@@ -201,7 +204,8 @@ impl EndpointCall {
         let ResponseHead { queue, handler, metadata, .. } = head;
         let elapsed = at.saturating_duration_since(call.span().started);
         let endpoint = self.endpoint().cloned();
-        let items = Download::new(call, endpoint, self.at.take(), deadline, context);
+        let place = (self.at.take(), self.lease.take());
+        let items = Download::new(call, endpoint, place, deadline, context);
         let mut response = Response::streaming(Streaming::from_source(items));
         response.metadata = metadata;
         response.timings = Timings { queue, handler, network: elapsed.saturating_sub(queue + handler) };
@@ -211,6 +215,7 @@ impl EndpointCall {
     /// Tells the balancer, where there is one, how the call went.
     #[inline]
     fn report(&mut self, mut result: Result<Response, Status>) -> Poll<Result<Response, Status>> {
+        self.lease = None;
         match (self.at.take(), &mut result) {
             (None, _) => {}
             (Some(chosen), Ok(_)) => chosen.succeeded(),
@@ -308,9 +313,10 @@ impl Future for EndpointCall {
                     }
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
-                    Poll::Ready(Ok(Connected { at, link })) => {
+                    Poll::Ready(Ok(Connected { at, line })) => {
                         this.at = at;
-                        this.start(link)
+                        this.lease = line.lease;
+                        this.start(line.link)
                     }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
