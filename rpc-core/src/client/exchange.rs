@@ -79,11 +79,11 @@ impl EndpointCall {
 
     /// Puts the call on a connection.
     #[inline]
-    fn start(&mut self, link: Arc<Link>) -> State {
+    fn start(&mut self, link: Arc<Link>, cx: &TaskContext<'_>) -> State {
         if self.request.method.shape != Shape::Unary {
             return self.start_streamed(link);
         }
-        match Exchange::open(link, self.outbound()) {
+        match Exchange::open(link, self.outbound(), cx.waker()) {
             Ok(exchange) => State::Running(exchange),
             Err(error) => self.not_opened(error),
         }
@@ -305,7 +305,7 @@ impl Future for EndpointCall {
         loop {
             let next = match &mut this.state {
                 State::New => match this.link() {
-                    Some(link) => this.start(link),
+                    Some(link) => this.start(link, cx),
                     None => {
                         // Whom the balancer chose is not usable any more: that is no call of theirs.
                         this.at = None;
@@ -316,7 +316,7 @@ impl Future for EndpointCall {
                     Poll::Ready(Ok(Connected { at, line })) => {
                         this.at = at;
                         this.lease = line.lease;
-                        this.start(line.link)
+                        this.start(line.link, cx)
                     }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
