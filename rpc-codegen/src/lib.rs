@@ -27,6 +27,7 @@
 //! |---|---|
 //! | a method's request | the argument `request`; none for `google.protobuf.Empty`; the value inside of a wrapper like `google.protobuf.StringValue` |
 //! | a method's reply | what the method returns: `Result<Reply, Status>` |
+//! | `stream` | `Streaming<T>`, in the argument `requests` and in what the method returns |
 //! | `option idempotency_level`, `(rpc.v1.method)` of `rpc/v1/options.proto` | the arguments of `#[rpc(…)]` |
 //! | `google.protobuf.*` | `rpc_core::proto::*` |
 //! | `deprecated` | `#[deprecated]` |
@@ -42,7 +43,7 @@
 //! Where this differs from other languages: a method that takes or gives a wrapper (`google.protobuf.StringValue`) has
 //! the wrapper's bytes in protobuf, but in JSON it is `{"value":"…"}`, as for every method of scalars; as a field it
 //! is `"…"`. prost drops unknown fields, and it keeps no extensions: they are neither in JSON nor passed on. Editions
-//! and streams are refused with an error that says so.
+//! are refused with an error that says so.
 //!
 //! # Files, in the order of a run
 //!

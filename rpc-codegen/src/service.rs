@@ -21,8 +21,8 @@ pub(crate) struct Trait {
 
 /// Writes the trait for the service at `index` in `file`.
 ///
-/// Types are spelled in full (`::core::result::Result`, `::rpc_core::Status`); they are shortened with those of the
-/// messages, once it is known which short names are free.
+/// Types are spelled in full (`::core::result::Result`, `::rpc_core::Status`, `::rpc_core::Streaming`); they are shortened
+/// with those of the messages, once it is known which short names are free.
 pub(crate) fn item(
     file: &SourceFile,
     index: i32,
@@ -119,8 +119,15 @@ fn function(
         let timeout = &policy.timeout;
         arguments.push(parse_quote!(timeout = #timeout));
     }
-    let output: Type = syn::parse_str(&method.output_type)?;
+    let mut output: Type = syn::parse_str(&method.output_type)?;
+    if method.server_streaming {
+        output = parse_quote!(::rpc_core::Streaming<#output>);
+    }
     let argument: Option<syn::FnArg> = match method.input_type.as_str() {
+        input if method.client_streaming => {
+            let input: Type = syn::parse_str(input)?;
+            Some(parse_quote!(requests: ::rpc_core::Streaming<#input>))
+        }
         "()" => None,
         input => {
             let input: Type = syn::parse_str(input)?;
@@ -165,7 +172,7 @@ fn is_wrapper(name: &str) -> bool {
         .is_some_and(|name| name.ends_with("Value") && !matches!(name, "Value" | "ListValue"))
 }
 
-/// What cannot be a trait's method, or not yet.
+/// What cannot be a trait's method.
 fn refuse(
     method: &MethodDescriptorProto,
     service: &Service,
@@ -173,20 +180,14 @@ fn refuse(
     place: &str,
     problems: &mut Vec<Problem>,
 ) {
-    let streams = match (method.client_streaming(), method.server_streaming()) {
-        (false, false) => None,
-        (true, false) => Some("its requests"),
-        (false, true) => Some("its replies"),
-        (true, true) => Some("requests and replies"),
-    };
     let name = format!("{}.{}", service.proto_name, method.name());
-    if let Some(what) = streams {
+    if policy.oneway && (method.client_streaming() || method.server_streaming()) {
         problems.push(Problem::new(
             place,
-            format!("method `{name}` streams {what}"),
-            "streams come with the streaming release of Courier; until then, keep the method in a .proto of its own \
-             that is not compiled",
+            format!("method `{name}` is oneway, and has a stream, which needs both ways"),
+            "take `oneway` away, or `stream`",
         ));
+        return;
     }
     if policy.oneway && method.output_type() != ".google.protobuf.Empty" {
         problems.push(Problem::new(

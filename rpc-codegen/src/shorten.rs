@@ -24,12 +24,13 @@ const PRELUDE: &[(&str, &str)] = &[
 const IMPORTED: &[(&str, &str)] = &[
     ("::rpc_core::service", "service"),
     ("::rpc_core::Status", "Status"),
+    ("::rpc_core::Streaming", "Streaming"),
     ("::std::collections::HashMap", "HashMap"),
     ("::rpc_core::proto::prost::alloc::collections::BTreeMap", "BTreeMap"),
 ];
 
 /// Names by which `#[service]` knows what is no message, whatever the path before them.
-const SPELLED: &[&str] = &["String", "Vec", "Option", "HashMap", "BTreeMap", "Bytes"];
+const SPELLED: &[&str] = &["String", "Vec", "Option", "HashMap", "BTreeMap", "Bytes", "Streaming"];
 
 /// Shortens the paths in all items of one module, and those nested in it. Gives what the module must import.
 pub(crate) fn module(items: &mut [Item], taken: &BTreeSet<String>) -> BTreeSet<&'static str> {

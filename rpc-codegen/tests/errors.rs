@@ -80,21 +80,15 @@ fn editions_are_refused_with_what_to_write() {
 }
 
 #[test]
-fn streams_are_refused_for_now() {
-    let text = complaint(&[(
-        "a.proto",
-        "syntax = \"proto3\";\npackage a;\nmessage M {}\nservice S {\n  rpc Up(stream M) returns (M);\n  rpc One(M) returns (M);\n  \
-         rpc Down(M) returns (stream M);\n  rpc Chat(stream M) returns (stream M);\n}\n",
-    )]);
-    let help = "\n  help: streams come with the streaming release of Courier; until then, keep the method in a .proto of its \
-                own that is not compiled";
+fn a_oneway_method_has_no_streams() {
     assert_eq!(
-        text,
-        format!(
-            "a.proto:5: method `S.Up` streams its requests{help}\n\
-             a.proto:7: method `S.Down` streams its replies{help}\n\
-             a.proto:8: method `S.Chat` streams requests and replies{help}"
-        )
+        complaint(&[(
+            "a.proto",
+            "syntax = \"proto3\";\nimport \"rpc/v1/options.proto\";\nmessage M {}\nservice S {\n\
+             rpc Tell(stream M) returns (M) { option (rpc.v1.method).oneway = true; }\n}\n",
+        )]),
+        "a.proto:5: method `S.Tell` is oneway, and has a stream, which needs both ways\n  \
+         help: take `oneway` away, or `stream`"
     );
 }
 

@@ -48,3 +48,13 @@ fn the_examples_are_as_checked_in() {
 fn the_nasty_corpus_is_as_checked_in() {
     golden("corpus", "tests/corpus", rpc_codegen::configure());
 }
+
+#[test]
+fn streams_are_as_checked_in() {
+    golden("streams", "tests/streams", rpc_codegen::configure());
+}
+
+#[test]
+fn the_shapes_of_real_schemas_are_as_checked_in() {
+    golden("real", "tests/real", rpc_codegen::configure());
+}

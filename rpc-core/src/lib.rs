@@ -6,11 +6,13 @@
 #[cfg(feature = "macros")]
 pub use rpc_macros::{RpcError, message, service};
 
+pub mod balance;
 pub mod call;
 pub mod client;
 pub mod codec;
 pub mod context;
 pub mod discovery;
+pub mod lock;
 pub mod message;
 pub mod metadata;
 pub mod middleware;

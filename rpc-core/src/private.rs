@@ -35,15 +35,7 @@ pub trait Described {
 /// [`CodecFns::of`], with the codec named once for each message: each time at the place of the message's type in the
 /// user's source, so that the compiler's complaint about a type points at that type.
 pub const fn codec_fns<M: Method, Q: Codec<M::Request>, P: Codec<M::Reply>>() -> CodecFns<M> {
-    CodecFns {
-        info: CodecInfo::new(Q::ID, Q::NAME),
-        encode_request: Q::encode,
-        request_size: Q::size_hint,
-        decode_request: Q::decode,
-        encode_reply: P::encode,
-        reply_size: P::size_hint,
-        decode_reply: P::decode,
-    }
+    CodecFns::of_pair::<Q, P>()
 }
 
 /// What the error of a method must be, under a name that the compiler can explain; [`Method::Error`] has the bounds

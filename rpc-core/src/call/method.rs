@@ -49,14 +49,19 @@ pub struct CodecFns<M: Method> {
 impl<M: Method> CodecFns<M> {
     /// The functions of the codec `C`.
     pub const fn of<C: Codec<M::Request> + Codec<M::Reply>>() -> Self {
+        Self::of_pair::<C, C>()
+    }
+
+    /// The same, with the codec named once for each message.
+    pub(crate) const fn of_pair<Q: Codec<M::Request>, P: Codec<M::Reply>>() -> Self {
         Self {
-            info: CodecInfo::new(<C as Codec<M::Request>>::ID, <C as Codec<M::Request>>::NAME),
-            encode_request: <C as Codec<M::Request>>::encode,
-            request_size: <C as Codec<M::Request>>::size_hint,
-            decode_request: <C as Codec<M::Request>>::decode,
-            encode_reply: <C as Codec<M::Reply>>::encode,
-            reply_size: <C as Codec<M::Reply>>::size_hint,
-            decode_reply: <C as Codec<M::Reply>>::decode,
+            info: CodecInfo::new(Q::ID, Q::NAME),
+            encode_request: Q::encode,
+            request_size: Q::size_hint,
+            decode_request: Q::decode,
+            encode_reply: P::encode,
+            reply_size: P::size_hint,
+            decode_reply: P::decode,
         }
     }
 }

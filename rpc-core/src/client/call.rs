@@ -284,13 +284,8 @@ impl<M: Method> Running<M> {
     fn late(&self, deadline: Deadline, at: Instant) -> Status {
         let path = M::descriptor().path;
         let mut status = deadline.status(path);
-        status.hops_mut().push(Hop {
-            method: path.to_owned(),
-            budget: deadline.at.saturating_duration_since(self.started),
-            queue: None,
-            handler: None,
-            elapsed: Some(at.saturating_duration_since(self.started)),
-        });
+        let since = |at: Instant| at.saturating_duration_since(self.started);
+        status.hops_mut().push(Hop::unanswered(path, since(deadline.at), since(at)));
         status
     }
 }

@@ -15,7 +15,8 @@ use crate::client::endpoint::Endpoint;
 use crate::context::now;
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Hop, Status};
-use crate::transport::link::{Exchange, Link, Outbound, Outcome};
+use crate::transport::link::Link;
+use crate::transport::slot::{Exchange, Outbound, Outcome};
 use crate::wire::{OpenError, RequestHead, ResponseHead};
 
 /// How often a call looks for another connection because the one it found had just ended. It was not sent on any of
@@ -68,7 +69,7 @@ impl EndpointCall {
             context: request.context.clone(),
             path: method.path,
         };
-        match link.call(outbound) {
+        match Exchange::open(link, outbound) {
             Ok(exchange) => State::Running(exchange),
             Err(error @ (OpenError::Closed(_) | OpenError::Draining)) => self.moved(error.into()),
             Err(error) => State::Failed(error.into()),
@@ -99,13 +100,8 @@ impl EndpointCall {
             match tokio::time::timeout_at(deadline.into(), endpoint.connected(wait)).await {
                 Ok(connected) => connected,
                 Err(_) => {
-                    status.hops_mut().push(Hop {
-                        method: method.to_owned(),
-                        budget: deadline.saturating_duration_since(began),
-                        queue: None,
-                        handler: None,
-                        elapsed: Some(now().saturating_duration_since(began)),
-                    });
+                    let since = |at: Instant| at.saturating_duration_since(began);
+                    status.hops_mut().push(Hop::unanswered(method, since(deadline), since(now())));
                     Err(endpoint.not_in_time(status))
                 }
             }

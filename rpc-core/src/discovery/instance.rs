@@ -29,6 +29,9 @@ pub struct Instance {
     pub started: u64,
     /// The services that it has, where it registers as an application; empty where it registers for each service.
     pub services: Vec<String>,
+    /// Whether the registry has lost it together with most of the others, so that the registry may be what failed. It is
+    /// used while nothing better is there. Set by whoever watches a registry; never registered.
+    pub suspect: bool,
 }
 
 /// Whether an instance wants calls.
@@ -57,6 +60,7 @@ impl Instance {
             state: State::Up,
             started: 0,
             services: Vec::new(),
+            suspect: false,
         }
     }
 
@@ -92,6 +96,27 @@ impl Instance {
     #[must_use]
     pub fn with_tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same instance, in this state.
+    #[must_use]
+    pub fn with_state(mut self, state: State) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// The same instance, started at this moment, in milliseconds since 1970.
+    #[must_use]
+    pub fn with_started(mut self, started: u64) -> Self {
+        self.started = started;
+        self
+    }
+
+    /// The same instance, with these services.
+    #[must_use]
+    pub fn with_services(mut self, services: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.services = services.into_iter().map(Into::into).collect();
         self
     }
 }

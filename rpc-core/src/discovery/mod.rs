@@ -1,6 +1,7 @@
 //! Discovery: which instances stand behind a name.
 //!
-//! In reading order: [`instance`] (one running copy of a server), [`snapshot`] (all that stand behind a name, at one
+//! In reading order: [`instance`] (one running copy of a server), [`name`] (what services and instances may be called),
+//! [`record`] (what a registry stores of an instance), [`snapshot`] (all that stand behind a name, at one
 //! moment), [`watch`] (how snapshots travel from who knows them to who needs them), [`registry`] (where instances are
 //! registered), [`resolver`] (what turns a target's scheme into a watch).
 //!
@@ -17,6 +18,8 @@
 //! ```
 
 pub mod instance;
+pub mod name;
+pub mod record;
 pub mod registry;
 pub mod resolver;
 pub mod snapshot;

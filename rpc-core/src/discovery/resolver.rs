@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::discovery::watch::Watch;
 use crate::status::Status;
@@ -19,6 +20,16 @@ pub trait Builder: Send + Sync + 'static {
     /// # Errors
     /// `INVALID_ARGUMENT` for a name that this scheme cannot have. What may pass by itself is told through the watch.
     fn build(&self, name: &Name) -> Result<Watch, Status>;
+}
+
+impl<B: Builder + ?Sized> Builder for Arc<B> {
+    fn scheme(&self) -> &str {
+        (**self).scheme()
+    }
+
+    fn build(&self, name: &Name) -> Result<Watch, Status> {
+        (**self).build(name)
+    }
 }
 
 /// A name to be resolved: `scheme://authority/path`.

@@ -5,11 +5,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::task::Waker;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use slab::Slab;
@@ -17,13 +15,11 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::call::Peer;
-use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, Reason, now};
-use crate::status::{Certainty, Hop, Status};
-use crate::wire::connection::{Open, PendingId};
+use crate::status::{Certainty, Status};
+use crate::transport::slot::{Outcome, Slots};
 use crate::wire::{
-    CancelReason, Config, Connection, ConnectionError, Event, OpenError, Opened, RequestHead, ResponseHead,
-    Role, StreamId, Token,
+    CancelReason, Config, Connection, ConnectionError, Event, ResponseHead, Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
@@ -38,7 +34,7 @@ pub(crate) struct Link {
 pub(crate) struct State {
     pub(crate) wire: Connection,
     /// Our calls, by token.
-    calls: Slab<Slot>,
+    pub(in crate::transport) calls: Slots,
     /// The peer's calls whose handlers have a task, by token.
     serving: Slab<Serving>,
     /// What the driver has to act on.
@@ -54,32 +50,6 @@ pub(crate) struct State {
     owed: usize,
     /// Nobody wants the connection any more; the driver ends it when nothing is open.
     pub(crate) closing: bool,
-}
-
-/// A call of ours.
-enum Slot {
-    Waiting { waker: Option<Waker>, place: Place },
-    Done(Outcome),
-}
-
-/// Where a call of ours is.
-#[derive(Clone, Copy)]
-enum Place {
-    Stream(StreamId),
-    Pending(PendingId),
-}
-
-/// How a call of ours ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The peer answered, with a reply or an error; when its last byte came.
-    Answer { head: ResponseHead, body: Bytes, at: Instant },
-    /// The connection could not do it.
-    Failed(Status),
-    /// A oneway call is on its way.
-    Handed,
-    /// The time was up; whether the peer may have heard of the call by then.
-    Expired { sent: bool },
 }
 
 /// A handler of ours that has a task.
@@ -103,7 +73,7 @@ impl Link {
         Arc::new(Self {
             state: Mutex::new(State {
                 wire,
-                calls: Slab::new(),
+                calls: Slots::default(),
                 serving: Slab::new(),
                 inbound: VecDeque::new(),
                 wakers: Vec::new(),
@@ -183,26 +153,6 @@ impl Link {
         state.wire.accepts_calls() && !state.closing
     }
 
-    /// Opens a call.
-    #[inline]
-    pub(crate) fn call(self: Arc<Self>, call: Outbound<'_>) -> Result<Exchange, OpenError> {
-        let started = now();
-        let Outbound { head, body, oneway, context, deadline, path } = call;
-        let key = self.with(|state| {
-            let entry = state.calls.vacant_entry();
-            let key = entry.key();
-            let token = Token(key as u32);
-            let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
-                Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
-                Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
-                Opened::Handed => Slot::Done(Outcome::Handed),
-            };
-            entry.insert(slot);
-            Ok(key)
-        })?;
-        Ok(Exchange { link: Some(self), key, started, deadline, context, path })
-    }
-
     /// Gives a handler a place in the list, so that a cancel finds it.
     pub(crate) fn serve(&self, stream: StreamId, context: Context) -> Token {
         let mut state = self.lock();
@@ -278,9 +228,10 @@ impl State {
             return self.wire.swap_events(&mut self.inbound);
         }
         while let Some(event) = self.wire.poll_event() {
-            let (token, outcome) = match event {
+            match event {
                 Event::Response { token, head, body, end: true, .. } => {
-                    (token, Outcome::Answer { head, body, at: at.unwrap_or_else(now) })
+                    let at = at.unwrap_or_else(now);
+                    self.end(token, Outcome::Answer { head, body, at });
                 }
                 // What follows belongs to nobody: without this the stream would stay open, and its events would name
                 // a token that is another call's by then.
@@ -288,32 +239,23 @@ impl State {
                     self.wire.cancel(at.unwrap_or_else(now), stream, CancelReason::Dropped);
                     let status =
                         Status::internal("the server answered with a stream, where one reply was due");
-                    (token, Outcome::Failed(status.with_certainty(Certainty::Executed)))
+                    self.end(token, Outcome::Failed(status.with_certainty(Certainty::Executed)));
                 }
-                Event::Failed { token, status } => (token, Outcome::Failed(status)),
+                Event::Failed { token, status } => self.end(token, Outcome::Failed(status)),
                 Event::Expired { token } => {
-                    let slot = self.calls.get(token.0 as usize);
-                    let waits = matches!(slot, Some(Slot::Waiting { place: Place::Pending(_), .. }));
-                    (token, Outcome::Expired { sent: !waits })
+                    let sent = !self.calls.is_pending(token);
+                    self.end(token, Outcome::Expired { sent });
                 }
-                Event::Handed { token } => (token, Outcome::Handed),
-                Event::Opened { token, stream } => {
-                    if let Some(Slot::Waiting { place, .. }) = self.calls.get_mut(token.0 as usize) {
-                        *place = Place::Stream(stream);
-                    }
-                    continue;
-                }
-                other => {
-                    self.inbound.push_back(other);
-                    continue;
-                }
-            };
-            if let Some(slot) = self.calls.get_mut(token.0 as usize)
-                && let Slot::Waiting { waker, .. } = std::mem::replace(slot, Slot::Done(outcome))
-            {
-                self.wakers.extend(waker);
+                Event::Handed { token } => self.end(token, Outcome::Handed),
+                Event::Opened { token, stream } => self.calls.opened(token, stream),
+                other => self.inbound.push_back(other),
             }
         }
+    }
+
+    #[inline]
+    fn end(&mut self, token: Token, outcome: Outcome) {
+        self.wakers.extend(self.calls.end(token, outcome));
     }
 
     /// Whether the driver has something to do that it does not know of.
@@ -337,7 +279,7 @@ impl State {
     pub(crate) fn shrink(&mut self) {
         if self.is_idle() && self.inbound.is_empty() && self.wakers.is_empty() {
             self.wire.shrink();
-            self.calls = Slab::new();
+            self.calls = Slots::default();
             self.inbound = VecDeque::new();
             self.wakers = Vec::new();
         }
@@ -387,103 +329,6 @@ impl State {
     /// How many of our calls hold a place here: for tests that look for leaks.
     pub(crate) fn places(&self) -> usize {
         self.calls.len() + self.serving.len()
-    }
-}
-
-/// A call to be opened.
-pub(crate) struct Outbound<'a> {
-    pub(crate) head: RequestHead,
-    pub(crate) body: &'a Bytes,
-    pub(crate) oneway: bool,
-    pub(crate) deadline: Option<Instant>,
-    /// The context that the call is made in, for its part of a budget report.
-    pub(crate) context: Context,
-    pub(crate) path: &'static str,
-}
-
-/// A call of ours on a connection: resolves when it has ended. Dropped before, it is cancelled at the peer.
-#[must_use = "dropping an exchange cancels the call"]
-pub(crate) struct Exchange {
-    /// `None` once it has ended.
-    link: Option<Arc<Link>>,
-    key: usize,
-    started: Instant,
-    deadline: Option<Instant>,
-    context: Context,
-    path: &'static str,
-}
-
-impl Exchange {
-    /// When the call was handed to the connection.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// What this side can tell of the time that the call took until `at`.
-    pub(crate) fn hop(&self, at: Instant) -> Hop {
-        Hop {
-            method: self.path.to_owned(),
-            budget: self
-                .deadline
-                .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(self.started)),
-            queue: None,
-            handler: None,
-            elapsed: Some(at.saturating_duration_since(self.started)),
-        }
-    }
-}
-
-impl Future for Exchange {
-    type Output = Outcome;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
-        let Some(link) = &self.link else {
-            return Poll::Ready(Outcome::Failed(Status::internal("an exchange was polled after its end")));
-        };
-        let mut state = link.lock();
-        match state.calls.get_mut(self.key) {
-            Some(Slot::Waiting { waker, .. }) => {
-                match waker {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => *waker = Some(cx.waker().clone()),
-                }
-                drop(state);
-                will_wake_at_deadline();
-                return Poll::Pending;
-            }
-            Some(Slot::Done(_)) => {}
-            None => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
-        }
-        let Slot::Done(outcome) = state.calls.remove(self.key) else {
-            return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place")));
-        };
-        drop(state);
-        self.link = None;
-        Poll::Ready(outcome)
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let Some(link) = self.link.take() else { return };
-        let ended = now();
-        let reason = match self.deadline {
-            Some(deadline) if deadline <= ended => CancelReason::Deadline,
-            _ => CancelReason::Dropped,
-        };
-        let waiting = link.with(|state| {
-            let slot = state.calls.try_remove(self.key);
-            match slot {
-                Some(Slot::Waiting { place: Place::Stream(id), .. }) => state.wire.cancel(ended, id, reason),
-                Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(ended, id),
-                _ => return false,
-            }
-            true
-        });
-        if waiting {
-            self.context.report_hop(self.hop(ended));
-        }
     }
 }
 

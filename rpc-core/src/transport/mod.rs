@@ -1,8 +1,8 @@
 //! The only place where the protocol meets sockets.
 //!
 //! In reading order: [`address`] (where something listens), [`io`] (the traits that a transport implements, and the
-//! built-in ones: TCP, Unix sockets, memory), `link` (one connection, as the rest of the crate sees it), `driver` (the
-//! one task that moves a connection's bytes).
+//! built-in ones: TCP, Unix sockets, memory), `link` (one connection, as the rest of the crate sees it), `slot` (the
+//! calls of ours on it), `driver` (the one task that moves a connection's bytes).
 //!
 //! A transport of your own (TLS, say) is a [`Connector`] and a [`Listener`]:
 //!
@@ -29,6 +29,7 @@ pub mod address;
 pub(crate) mod driver;
 pub mod io;
 pub(crate) mod link;
+pub(crate) mod slot;
 
 pub use address::{Address, InvalidAddress};
 pub use io::{BoxIo, Connector, DefaultConnector, Io, Listener, bind};

@@ -4,6 +4,9 @@
 //! done, *whether the server ran it* ([`Certainty`]). The latter is what makes a retry safe or not, so every part of
 //! the framework that makes a status also decides its certainty.
 //!
+//! In reading order: this file ([`Status`]), `code` ([`Code`] and [`Certainty`]), `hop` ([`Hop`], of which the report of a
+//! missed deadline is made).
+//!
 //! ```
 //! use rpc_core::{Certainty, Code, Status};
 //!
@@ -12,6 +15,9 @@
 //! assert_eq!(status.certainty(), Certainty::Unknown);
 //! assert_eq!(status.to_string(), "NOT_FOUND: no user 7");
 //! ```
+
+mod code;
+mod hop;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -24,6 +30,8 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::error::Elapsed;
 
 use crate::metadata::{InvalidName, Metadata};
+pub use code::{Certainty, Code};
+pub use hop::Hop;
 
 /// The error of a call: code, message, details, and whether the server ran it.
 ///
@@ -47,61 +55,6 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of failure it is: the sixteen error codes of gRPC, with the same names and numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Code {
-    /// The caller gave up on the call.
-    Cancelled = 1,
-    /// Not known, or raised by a peer that says no more.
-    Unknown = 2,
-    /// The request is wrong, whatever the state of the system.
-    InvalidArgument = 3,
-    /// The time ran out before the call was complete.
-    DeadlineExceeded = 4,
-    /// The thing asked for is not there.
-    NotFound = 5,
-    /// The thing to be made is already there.
-    AlreadyExists = 6,
-    /// The caller is known, but may not do this.
-    PermissionDenied = 7,
-    /// A limit was met: a quota, a queue, a size.
-    ResourceExhausted = 8,
-    /// The system is not in the state that the operation needs.
-    FailedPrecondition = 9,
-    /// The operation lost against another one; trying the whole transaction again may help.
-    Aborted = 10,
-    /// Past the end of a valid range.
-    OutOfRange = 11,
-    /// The service or method is not there, or does not speak the codec.
-    Unimplemented = 12,
-    /// An invariant of the server is broken.
-    Internal = 13,
-    /// The server cannot be reached now; trying again may help.
-    Unavailable = 14,
-    /// Data is lost or broken for good.
-    DataLoss = 15,
-    /// The caller is not known.
-    Unauthenticated = 16,
-}
-
-/// Whether the server ran the call: what decides if it may be tried again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Certainty {
-    /// Nobody can tell: the connection died, or time ran out, after the request had left.
-    #[default]
-    Unknown = 0,
-    /// No byte of it left this process.
-    NotSent = 1,
-    /// The server has it, and has not run it: the handler was never polled.
-    NotExecuted = 2,
-    /// The handler ran, at least in part.
-    Executed = 3,
-}
-
 /// A typed part of an error: the name of a message type and its protobuf bytes.
 ///
 /// `#[derive(RpcError)]` writes and reads these; most programs never touch them.
@@ -111,61 +64,6 @@ pub struct Detail {
     pub type_name: String,
     /// The message in protobuf, whatever codec the call used.
     pub value: Bytes,
-}
-
-/// One hop's share of a call's time budget, as found in a `DEADLINE_EXCEEDED` status.
-///
-/// The hops of a status are in the order in which the call travelled: the first is the service that this process
-/// called, the next the one that it called, and so on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// The method, as `service/Method`.
-    pub method: String,
-    /// The time that this hop had left when it started.
-    pub budget: Duration,
-    /// The time between the request's first byte and the first poll of the handler; `None` if the server did not say.
-    pub queue: Option<Duration>,
-    /// The time in the handler, calls to further services included; `None` if the server did not say.
-    pub handler: Option<Duration>,
-    /// The whole time of the hop as its caller saw it; `None` where only the server's side is known.
-    pub elapsed: Option<Duration>,
-}
-
-impl Hop {
-    /// The time that went neither into the server's queue nor into its handler: network, and the client's own queues.
-    /// `None` if a side of the hop is unknown.
-    pub fn network(&self) -> Option<Duration> {
-        Some(self.elapsed?.saturating_sub(self.queue?).saturating_sub(self.handler?))
-    }
-}
-
-impl fmt::Display for Hop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Share(Option<Duration>);
-        impl fmt::Display for Share {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self.0 {
-                    Some(share) => write!(f, "{share:.1?}"),
-                    None => f.write_str("unknown"),
-                }
-            }
-        }
-        let Self { method, budget, queue, handler, elapsed } = self;
-        if let (None, None) = (queue, handler) {
-            // Its server did not say anything: what is left is what its caller saw.
-            return match elapsed {
-                Some(elapsed) => write!(f, "{method} (budget {budget:.1?}: no word within {elapsed:.1?})"),
-                None => write!(f, "{method} (budget {budget:.1?})"),
-            };
-        }
-        write!(
-            f,
-            "{method} (budget {budget:.1?}: queue {}, handler {}, network {})",
-            Share(*queue),
-            Share(*handler),
-            Share(self.network())
-        )
-    }
 }
 
 impl Status {
@@ -361,82 +259,6 @@ constructors! {
     unauthenticated = Unauthenticated;
 }
 
-impl Code {
-    /// Every code, by number.
-    pub const ALL: [Self; 16] = [
-        Self::Cancelled,
-        Self::Unknown,
-        Self::InvalidArgument,
-        Self::DeadlineExceeded,
-        Self::NotFound,
-        Self::AlreadyExists,
-        Self::PermissionDenied,
-        Self::ResourceExhausted,
-        Self::FailedPrecondition,
-        Self::Aborted,
-        Self::OutOfRange,
-        Self::Unimplemented,
-        Self::Internal,
-        Self::Unavailable,
-        Self::DataLoss,
-        Self::Unauthenticated,
-    ];
-
-    /// The code of this number; [`Code::Unknown`] for a number that is none (a later version's, say).
-    pub fn from_number(number: u8) -> Self {
-        (number as usize)
-            .checked_sub(1)
-            .and_then(|index| Self::ALL.get(index))
-            .copied()
-            .unwrap_or(Self::Unknown)
-    }
-
-    /// The name as gRPC spells it, `NOT_FOUND` for instance.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cancelled => "CANCELLED",
-            Self::Unknown => "UNKNOWN",
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::NotFound => "NOT_FOUND",
-            Self::AlreadyExists => "ALREADY_EXISTS",
-            Self::PermissionDenied => "PERMISSION_DENIED",
-            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
-            Self::FailedPrecondition => "FAILED_PRECONDITION",
-            Self::Aborted => "ABORTED",
-            Self::OutOfRange => "OUT_OF_RANGE",
-            Self::Unimplemented => "UNIMPLEMENTED",
-            Self::Internal => "INTERNAL",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::DataLoss => "DATA_LOSS",
-            Self::Unauthenticated => "UNAUTHENTICATED",
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl Certainty {
-    /// The certainty of this number on the wire; [`Certainty::Unknown`] for a number that is none.
-    pub fn from_number(number: u8) -> Self {
-        match number {
-            1 => Self::NotSent,
-            2 => Self::NotExecuted,
-            3 => Self::Executed,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// Whether it is certain that the handler did not run, so that any call may be tried again.
-    pub fn is_safe_to_retry(self) -> bool {
-        matches!(self, Self::NotSent | Self::NotExecuted)
-    }
-}
-
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.code.name())?;
@@ -499,15 +321,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_numbers_agree() {
-        for code in Code::ALL {
-            assert_eq!(Code::from_number(code as u8), code);
-        }
-        assert_eq!(Code::from_number(0), Code::Unknown);
-        assert_eq!(Code::from_number(200), Code::Unknown);
-    }
-
-    #[test]
     fn a_status_survives_boxing() {
         let boxed: Box<dyn StdError + Send + Sync> =
             Box::new(Status::aborted("lost").with_certainty(Certainty::Executed));
@@ -533,15 +346,5 @@ mod tests {
             status.to_string(),
             "DEADLINE_EXCEEDED: after 10ms; the time went to B/b (budget 10.0ms: queue 1.0ms, handler 7.0ms, network 2.0ms)"
         );
-        let silent = |elapsed| Hop {
-            method: "C/c".into(),
-            budget: Duration::from_millis(10),
-            queue: None,
-            handler: None,
-            elapsed,
-        };
-        let elapsed = Some(Duration::from_millis(11));
-        assert_eq!(silent(elapsed).to_string(), "C/c (budget 10.0ms: no word within 11.0ms)");
-        assert_eq!(silent(None).to_string(), "C/c (budget 10.0ms)");
     }
 }
