@@ -71,7 +71,7 @@ impl Backoff {
     /// The first wait.
     const BASE: Duration = Duration::from_millis(200);
     /// The longest wait. Whoever was away is back this long after etcd, at the most.
-    const MAX: Duration = Duration::from_secs(3);
+    pub(crate) const MAX: Duration = Duration::from_secs(3);
 
     pub(crate) fn new() -> Self {
         Self { failures: 0, until: None }

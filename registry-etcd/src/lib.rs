@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod key;
 mod lease;
+mod lock;
 mod registry;
 mod stats;
 mod supervisor;

@@ -107,8 +107,10 @@ struct Entry {
     value: String,
     /// Counts the descriptions that were registered under this key.
     version: u64,
-    /// The key's revision when it was last seen; 0: it is not there.
+    /// The key's revision when it was last seen; 0: it is not there, or what is there has to be looked at again.
     seen: i64,
+    /// What stands there may be this process's.
+    owned: bool,
     /// What is known to stand there: this version, under this lease.
     placed: Option<(u64, i64)>,
     /// Leases under which a `Put` may still arrive.
@@ -131,6 +133,7 @@ impl Entry {
             record,
             version: 0,
             seen: 0,
+            owned: false,
             placed: None,
             doubts: BTreeSet::new(),
             withdrawn: false,
@@ -145,6 +148,7 @@ impl Entry {
     /// Takes in what stands at the key. Whether it is as it shall be.
     fn look(&mut self, found: Option<&Found>, lease: Option<i64>) -> bool {
         self.seen = found.map_or(0, |found| found.revision);
+        self.owned = false;
         self.placed = None;
         self.contested = false;
         let Some(found) = found else { return false };
@@ -154,6 +158,7 @@ impl Entry {
             self.contested = theirs.prevails_over(&self.record);
             return false;
         }
+        self.owned = true;
         let right = Some(found.lease) == lease && found.value == self.value.as_bytes();
         if right {
             self.placed = Some((self.version, found.lease));
@@ -211,6 +216,11 @@ impl Supervisor {
         entry.withdrawn = false;
         entry.absent = false;
         entry.again = None;
+        if entry.contested {
+            // It may have gone meanwhile; if not, whoever registers hears of it.
+            entry.contested = false;
+            entry.seen = 0;
+        }
         entry.version += 1;
         entry.value = record.to_json();
         entry.record = record;
@@ -280,7 +290,9 @@ impl Supervisor {
         let lease = self.lease.as_ref().map(|lease| lease.id);
         for (key, entry) in &self.entries {
             if entry.withdrawn && !entry.absent && !waits(entry) {
-                return Some(Action::Remove { key: key.clone(), expected: entry.seen, lease });
+                // What is not ours is not taken away, but first looked at: a revision of 0 does not match it.
+                let expected = if entry.owned { entry.seen } else { 0 };
+                return Some(Action::Remove { key: key.clone(), expected, lease });
             }
         }
         let lease = lease?;
@@ -400,6 +412,7 @@ impl Supervisor {
         match outcome {
             Outcome::Done(revision) => {
                 entry.seen = revision;
+                entry.owned = true;
                 entry.placed = Some((version, lease));
                 entry.contested = false;
                 entry.absent = false;
@@ -422,9 +435,13 @@ impl Supervisor {
         entry.placed = None;
         match outcome {
             // It was changed since, by this process: once more.
-            Outcome::Found(Some(found)) if entry.owns(&found) => entry.seen = found.revision,
+            Outcome::Found(Some(found)) if entry.owns(&found) => {
+                entry.seen = found.revision;
+                entry.owned = true;
+            }
             Outcome::Done(_) | Outcome::Found(_) => {
                 entry.seen = 0;
+                entry.owned = false;
                 entry.absent = entry.withdrawn;
             }
         }
@@ -450,8 +467,12 @@ impl Supervisor {
         let entry = key.and_then(|key| self.entries.get_mut(key));
         if !matches!(failure, Failure::Refused(..)) {
             self.backoff.failed(now);
-            if let (Some(entry), Some(lease)) = (entry, doubt) {
-                entry.doubts.insert(lease);
+            if let Some(entry) = entry {
+                // Whether it was carried out is not known.
+                entry.seen = 0;
+                entry.owned = true;
+                entry.absent = false;
+                entry.doubts.extend(doubt);
             }
             return;
         }
@@ -495,7 +516,7 @@ impl Entry {
         if !self.withdrawn {
             self.withdrawn = true;
             // If a `Put` is under way at this moment, its outcome corrects this.
-            self.absent = self.seen == 0 && self.placed.is_none();
+            self.absent = !self.owned;
             self.again = None;
             let withdrawn = Status::aborted("it was withdrawn meanwhile");
             tell(&mut self.registering, &Err(withdrawn.with_certainty(Certainty::NotExecuted)));
