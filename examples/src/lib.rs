@@ -8,6 +8,7 @@
 //! | `errors` | errors of your own, which arrive with their fields |
 //! | `codecs` | protobuf, JSON and a codec of your own |
 //! | `oneway` | calls without a reply |
+//! | `callbacks` | a server calls its clients |
 //! | `deadlines` | a time budget over three hops, and where it went |
 //! | `cancel` | dropping a call stops the work, over three hops |
 //! | `errgroup` | fan-out in which the first error ends the rest |

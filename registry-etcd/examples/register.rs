@@ -17,8 +17,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [endpoints, service, address] = arguments.as_slice() else {
         return Err("usage: register ETCD[,ETCD…] SERVICE ADDRESS".into());
     };
-    let registry =
-        EtcdRegistry::builder(endpoints.split(',')).ttl(Duration::from_secs(2)).connect().await?;
+    let registry = EtcdRegistry::builder(endpoints.split(',')).ttl(Duration::from_secs(2)).connect().await?;
     registry.register(service, Instance::new(address.parse()?)).await?;
     println!("registered");
 

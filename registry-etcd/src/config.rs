@@ -144,7 +144,9 @@ impl Builder {
     fn check(self) -> Result<(Vec<String>, ConnectOptions, Duration, Config), Status> {
         let wrong = |why: String| Status::invalid_argument(why).with_certainty(Certainty::NotExecuted);
         if self.endpoints.is_empty() {
-            return Err(wrong("an etcd registry needs at least one endpoint, as in 127.0.0.1:2379".to_owned()));
+            return Err(wrong(
+                "an etcd registry needs at least one endpoint, as in 127.0.0.1:2379".to_owned(),
+            ));
         }
         for endpoint in &self.endpoints {
             check_endpoint(endpoint).map_err(|why| wrong(format!("the etcd endpoint {endpoint:?} {why}")))?;

@@ -15,7 +15,8 @@
 use std::time::Instant;
 
 use etcd_client::{
-    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse, WatchOptions,
+    Compare, CompareOp, GetOptions, PutOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse,
+    WatchOptions,
 };
 use rpc_core::call::BoxFuture;
 use rpc_core::discovery::name;
@@ -151,7 +152,8 @@ impl Candidate {
         match lease {
             None => {
                 let ttl = i64::try_from(self.options.ttl.as_secs()).unwrap_or(i64::MAX).max(1);
-                let grant = |client: etcd_client::Client| async move { client.lease_client().grant(ttl, None).await };
+                let grant =
+                    |client: etcd_client::Client| async move { client.lease_client().grant(ttl, None).await };
                 let granted = self.client.once(limit, grant).await?;
                 let ttl = u64::try_from(granted.ttl()).unwrap_or(1).max(1);
                 *lease = Some(Lease::new(granted.id(), std::time::Duration::from_secs(ttl), sent));
@@ -172,8 +174,7 @@ impl Candidate {
             .when([Compare::create_revision(mine.as_str(), CompareOp::Equal, 0)])
             .and_then([put, queue.clone()])
             .or_else([queue]);
-        let answer =
-            self.client.once(limit, |client| async move { kv(&client).txn(enter).await }).await?;
+        let answer = self.client.once(limit, |client| async move { kv(&client).txn(enter).await }).await?;
         let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
         let queue = answer.op_responses().into_iter().find_map(|answer| match answer {
             TxnOpResponse::Get(queue) => Some(queue),
@@ -210,7 +211,12 @@ impl Candidate {
             match stream.message().await {
                 Ok(Some(message)) if message.canceled() => return false,
                 Ok(Some(message)) => {
-                    if message.events().iter().filter_map(|event| event.kv()).any(|entry| entry.version() == 0) {
+                    if message
+                        .events()
+                        .iter()
+                        .filter_map(|event| event.kv())
+                        .any(|entry| entry.version() == 0)
+                    {
                         return true;
                     }
                 }

@@ -60,9 +60,7 @@ impl EtcdRegistry {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for an endpoint that is none.
-    pub async fn connect<E: Into<String>>(
-        endpoints: impl IntoIterator<Item = E>,
-    ) -> Result<Self, Status> {
+    pub async fn connect<E: Into<String>>(endpoints: impl IntoIterator<Item = E>) -> Result<Self, Status> {
         Self::builder(endpoints).connect().await
     }
 
@@ -302,7 +300,8 @@ impl Shared {
             Action::Wait(_) | Action::End => {}
             Action::Grant => {
                 let ttl = i64::try_from(self.config.ttl.as_secs()).unwrap_or(i64::MAX).max(1);
-                let granted = client.once(limit, |client| async move { client.lease_client().grant(ttl, None).await });
+                let granted =
+                    client.once(limit, |client| async move { client.lease_client().grant(ttl, None).await });
                 match granted.await {
                     Ok(lease) => {
                         let ttl = Duration::from_secs(u64::try_from(lease.ttl()).unwrap_or(1).max(1));
@@ -351,7 +350,8 @@ impl Shared {
                 Err(failure) => self.failed("looking at what is registered", None, None, &failure),
             },
             Action::Revoke(lease) => {
-                let revoked = client.once(limit, |client| async move { client.lease_client().revoke(lease).await });
+                let revoked =
+                    client.once(limit, |client| async move { client.lease_client().revoke(lease).await });
                 match revoked.await {
                     Err(Failure::Unreachable(why)) => {
                         let failure = Failure::Unreachable(why);
@@ -377,8 +377,7 @@ impl Shared {
     /// Carries the changes out if the key's revision is the expected one, and says what stands there otherwise.
     async fn change(&self, key: &str, expected: i64, changes: Vec<TxnOp>) -> Result<Outcome, Failure> {
         let unchanged = Compare::mod_revision(key, CompareOp::Equal, expected);
-        let transaction =
-            Txn::new().when([unchanged]).and_then(changes).or_else([TxnOp::get(key, None)]);
+        let transaction = Txn::new().when([unchanged]).and_then(changes).or_else([TxnOp::get(key, None)]);
         let send = |client: etcd_client::Client| async move { kv(&client).txn(transaction).await };
         let answer = self.client.once(self.client.timeout(), send).await?;
         if answer.succeeded() {

@@ -248,8 +248,7 @@ mod tests {
     #[test]
     fn who_said_goodbye_or_drained_left_on_purpose() {
         let mut table = table(&["a", "b", "c"]);
-        let draining =
-            Change { key: format!("{PREFIX}b"), value: Some(value("b", State::Draining)) };
+        let draining = Change { key: format!("{PREFIX}b"), value: Some(value("b", State::Draining)) };
         table.apply(head(11), &[draining]);
         let goodbye = Change { key: PREFIX.to_owned(), value: Some(b"a".to_vec()) };
         let verdict = table.apply(head(12), &[delete("a"), delete("b"), delete("c"), goodbye]);

@@ -6,6 +6,11 @@
 use std::path::{Path, PathBuf};
 
 use rpc_codegen::Builder;
+use rpc_core::export;
+
+#[allow(dead_code, missing_docs, unreachable_pub)]
+#[path = "round/contract.rs"]
+mod contract;
 
 /// Compares what the .proto files in `folder` (or below) become with `golden/<name>`.
 fn golden(name: &str, folder: &str, builder: Builder) {
@@ -57,4 +62,20 @@ fn streams_are_as_checked_in() {
 #[test]
 fn the_shapes_of_real_schemas_are_as_checked_in() {
     golden("real", "tests/real", rpc_codegen::configure());
+}
+
+#[test]
+fn traits_that_became_proto_files_are_as_checked_in() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/round/proto");
+    let services = [&contract::everything::DESCRIPTOR, &contract::odd::odd::DESCRIPTOR];
+    for file in export::proto_files(services).unwrap() {
+        let path = folder.join(&file.path);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &file.text).unwrap();
+        }
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(old, file.text, "{}: if that is wanted, run this with UPDATE_GOLDEN=1", file.path);
+    }
+    golden("round", "tests/round/proto", rpc_codegen::configure());
 }

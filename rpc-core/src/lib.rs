@@ -12,6 +12,7 @@ pub mod client;
 pub mod codec;
 pub mod context;
 pub mod discovery;
+pub mod export;
 pub mod lock;
 pub mod message;
 pub mod metadata;

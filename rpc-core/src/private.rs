@@ -21,6 +21,7 @@ pub use crate::call::{
 };
 pub use crate::client::{Call, Channel, IntoTarget};
 pub use crate::codec::{Codec, CodecError, Json, Protobuf};
+pub use crate::message::schema::MessageSchema;
 pub use crate::message::{DecodeError, Empty, Message, field};
 pub use crate::server::Serve;
 pub use crate::server::handler::{serve, unknown_method};
@@ -30,7 +31,31 @@ pub use crate::status::{Code, Detail, Status};
 pub trait Described {
     /// The codecs of the service, the default first.
     const CODECS: &'static [CodecInfo];
+    /// What the request and the reply of each method look like, by the method's index.
+    const MESSAGES: &'static [[SchemaFn; 2]];
 }
+
+/// What [`Message::schema`] is.
+pub type SchemaFn = fn() -> Option<&'static MessageSchema>;
+
+/// Asks a type for its schema, whatever it is: `SchemaOf::<T>::GET`.
+///
+/// For a message that is its own constant, for all others the one of [`Undescribed`], which has to be in scope.
+#[derive(Debug)]
+pub struct SchemaOf<T>(marker::PhantomData<T>);
+
+impl<T: Message> SchemaOf<T> {
+    /// The message's own.
+    pub const GET: SchemaFn = T::schema;
+}
+
+/// The answer of [`SchemaOf`] for what only serde knows.
+pub trait Undescribed {
+    /// It has none.
+    const GET: SchemaFn = || None;
+}
+
+impl<T> Undescribed for SchemaOf<T> {}
 
 /// [`CodecFns::of`], with the codec named once for each message: each time at the place of the message's type in the
 /// user's source, so that the compiler's complaint about a type points at that type.

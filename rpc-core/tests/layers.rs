@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["context", "message", "wire"],
     &["codec"],
     &["call"],
-    &["lock", "middleware", "transport"],
+    &["export", "lock", "middleware", "transport"],
     &["discovery"],
     &["balance"],
     &["server"],

@@ -5,7 +5,9 @@
 
 mod support;
 
+mod callbacks;
 mod calls;
+mod cluster;
 mod codecs;
 mod context;
 mod death;

@@ -1,8 +1,8 @@
 //! Layers: what is done to every call, on both sides.
 //!
-//! A layer sees each call's method, metadata, deadline and peer, and what became of it. Any tower layer will do. This
-//! program has one of its own on each side, a token that the client sends and the server checks, between the built-in
-//! ones.
+//! A layer sees each call's method, metadata, deadline and peer, and what became of it. An async function makes one, and
+//! any tower layer will do. This program has its own on both sides, a token that the client sends and the server checks,
+//! between the built-in ones.
 //!
 //! ```text
 //! cargo run --bin layers
@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use rpc_core::call::BoxFuture;
 use rpc_core::middleware::retry::Policy;
-use rpc_core::middleware::{ConcurrencyLimitLayer, RetryLayer, Service, TimeoutLayer, layer_fn};
+use rpc_core::middleware::{
+    ConcurrencyLimitLayer, Next, RetryLayer, Service, TimeoutLayer, from_fn, layer_fn,
+};
 use rpc_core::{Certainty, Channel, Code, Context, Request, Response, Server, Status, service};
 
 /// A diary, which is nobody else's business.
@@ -47,7 +48,36 @@ impl Diary for Page {
 /// Who calls; found by its type in the context of a handler.
 struct User(String);
 
-/// At the client: adds the token to each request. The simplest kind of layer: it changes the request and passes it on.
+/// At the server: refuses who has no token, tells the handlers who called, and prints how it went. A layer is an async
+/// function: what comes before `next.run` is done on the way in, what comes after it on the way out.
+async fn check_token(mut request: Request, next: Next) -> Result<Response, Status> {
+    let user = match request.metadata().get("token") {
+        Some("sesame") => User("Ali".into()),
+        // The answer of a layer is the answer of the call: no handler runs.
+        _ => return Err(Status::unauthenticated("this token opens nothing")),
+    };
+    request.set_context(request.context().with_value(user));
+    let (method, attempt, began) = (request.method().path, request.attempt(), Instant::now());
+    let mut result = next.run(request).await;
+    let outcome = result.as_ref().map_or_else(|status| status.code().name(), |_| "OK");
+    println!("  server: {method}, attempt {}: {outcome} after {:.0?}", attempt + 1, began.elapsed());
+    if let Ok(response) = &mut result {
+        // Metadata goes back as well.
+        response.metadata_mut().insert("served-by", "layers")?;
+    }
+    result
+}
+
+/// At the server: fails the first calls, as if it were too busy.
+async fn be_busy(left: Arc<AtomicU32>, request: Request, next: Next) -> Result<Response, Status> {
+    match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) {
+        Ok(_) => Err(Status::unavailable("too busy")),
+        Err(_) => next.run(request).await,
+    }
+}
+
+/// At the client: adds the token to each request. This one is written out as a tower layer, as those are that are
+/// published for others: it costs no box for each call.
 #[derive(Clone)]
 struct SendToken<S> {
     inner: S,
@@ -70,75 +100,6 @@ impl<S: Service<Request, Response = Response, Error = Status>> Service<Request> 
     }
 }
 
-/// At the server: refuses who has no token, tells the handlers who called, and prints how it went. It does something
-/// after the call as well, so its future is a block of its own.
-#[derive(Clone)]
-struct CheckToken<S>(S);
-
-impl<S> Service<Request> for CheckToken<S>
-where
-    S: Service<Request, Response = Response, Error = Status>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Status;
-    type Future = BoxFuture<Result<Response, Status>>;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let user = match request.metadata().get("token") {
-            Some("sesame") => User("Ali".into()),
-            // The answer of a layer is the answer of the call: no handler runs.
-            _ => return Box::pin(async { Err(Status::unauthenticated("this token opens nothing")) }),
-        };
-        request.set_context(request.context().with_value(user));
-        let (method, attempt, began) = (request.method().path, request.attempt(), Instant::now());
-        let called = self.0.call(request);
-        Box::pin(async move {
-            let mut result = called.await;
-            let outcome = result.as_ref().map_or_else(|status| status.code().name(), |_| "OK");
-            println!("  server: {method}, attempt {}: {outcome} after {:.0?}", attempt + 1, began.elapsed());
-            if let Ok(response) = &mut result {
-                // Metadata goes back as well.
-                let _ = response.metadata_mut().insert("served-by", "layers");
-            }
-            result
-        })
-    }
-}
-
-/// At the server: fails the first calls, as if it were too busy. It counts for all clones of itself.
-#[derive(Clone)]
-struct Busy<S> {
-    inner: S,
-    left: Arc<AtomicU32>,
-}
-
-impl<S> Service<Request> for Busy<S>
-where
-    S: Service<Request, Response = Response, Error = Status>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Status;
-    type Future = BoxFuture<Result<Response, Status>>;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let busy = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        match busy {
-            Ok(_) => Box::pin(async { Err(Status::unavailable("too busy")) }),
-            Err(_) => Box::pin(self.inner.call(request)),
-        }
-    }
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let busy = Arc::new(AtomicU32::new(0));
@@ -146,8 +107,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The first layer sees a request first.
     let server = Server::builder()
         .service(DiaryServer::new(Page))
-        .layer(layer_fn(CheckToken))
-        .layer(layer_fn(move |inner| Busy { inner, left: left.clone() }))
+        .layer(from_fn(check_token))
+        .layer(from_fn(move |request, next| be_busy(left.clone(), request, next)))
         .layer(ConcurrencyLimitLayer::new(100))
         .bind("127.0.0.1:0")
         .await?;

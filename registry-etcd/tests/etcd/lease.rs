@@ -25,10 +25,8 @@ async fn what_is_registered_is_seen_and_what_is_withdrawn_is_not() {
 
     let changed = instance("a").with_weight(7).with_state(State::Draining);
     soon("registering again", server.register(SERVICE, changed)).await.unwrap();
-    until_within("the new weight", secs(5), async || {
-        watch.current().unwrap().instances()[0].weight == 7
-    })
-    .await;
+    until_within("the new weight", secs(5), async || watch.current().unwrap().instances()[0].weight == 7)
+        .await;
     let snapshot = server.list(SERVICE).await.unwrap();
     assert_eq!(snapshot.instances()[0].state, State::Draining);
     assert!(snapshot.instances()[0].started > 0, "it says when it started");

@@ -15,7 +15,8 @@ async fn a_killed_server_is_gone_with_its_lease() {
     let client = registry(&etcd).await;
     let watch = client.watch(SERVICE);
     let mut killed = Process::start(&etcd, "10.0.0.1:1").await;
-    let (stays, ends) = (Process::start(&etcd, "10.0.0.2:1").await, Process::start(&etcd, "10.0.0.3:1").await);
+    let (stays, ends) =
+        (Process::start(&etcd, "10.0.0.2:1").await, Process::start(&etcd, "10.0.0.3:1").await);
     until_trusted(&watch, &["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]).await;
     let began = Instant::now();
     killed.kill();
@@ -44,7 +45,9 @@ async fn a_server_that_slept_through_its_lease_registers_again_and_once() {
 }
 
 /// Three registered, and somebody who watches them.
-async fn town(etcd: &Etcd) -> (Vec<registry_etcd::EtcdRegistry>, registry_etcd::EtcdRegistry, rpc_core::discovery::Watch) {
+async fn town(
+    etcd: &Etcd,
+) -> (Vec<registry_etcd::EtcdRegistry>, registry_etcd::EtcdRegistry, rpc_core::discovery::Watch) {
     let mut servers = Vec::new();
     for id in ["a", "b", "c"] {
         let server = registry(etcd).await;

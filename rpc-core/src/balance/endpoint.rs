@@ -91,3 +91,60 @@ pub fn eligible(all: &[Endpoint], now: Instant, panic_threshold: u8) -> Vec<usiz
     }
     places(&|endpoint| willing(endpoint) && reachable(endpoint))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::balance::testing::{endpoint, endpoints, instance, now};
+
+    const LATER: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn who_drains_or_has_no_weight_is_left_out_whatever_the_others_do() {
+        let mut draining = instance(0);
+        draining.state = State::Draining;
+        let all = [endpoint(draining), endpoint(instance(1).with_weight(0)), endpoint(instance(2))];
+        assert_eq!(eligible(&all, now(), 50), [2]);
+        all[2].load().eject(now() + LATER);
+        assert_eq!(eligible(&all, now(), 50), [2], "nobody is well: health is ignored, wishes are not");
+        assert!(eligible(&all[..2], now(), 50).is_empty());
+        assert!(eligible(&[], now(), 50).is_empty());
+    }
+
+    #[test]
+    fn health_is_ignored_if_too_few_are_well() {
+        let all = endpoints(10);
+        for endpoint in &all[..5] {
+            endpoint.load().eject(now() + LATER);
+        }
+        assert_eq!(eligible(&all, now(), 50), [5, 6, 7, 8, 9]);
+        all[5].load().eject(now() + LATER);
+        assert_eq!(eligible(&all, now(), 50).len(), 10);
+        assert_eq!(eligible(&all, now(), 0), [6, 7, 8, 9]);
+        assert_eq!(eligible(&all, now() + LATER, 50).len(), 10, "the time of an ejection is over");
+    }
+
+    #[test]
+    fn who_cannot_be_reached_is_never_chosen() {
+        let mut all = endpoints(4);
+        for endpoint in &mut all[..3] {
+            *endpoint = endpoint.clone().with_standing(Standing::Unreachable);
+        }
+        assert_eq!(eligible(&all, now(), 50), [3]);
+        all[3] = all[3].clone().with_standing(Standing::Unreachable);
+        assert!(eligible(&all, now(), 50).is_empty());
+    }
+
+    #[test]
+    fn who_has_left_the_list_is_taken_only_if_too_many_have_left_it() {
+        let mut all = endpoints(4);
+        all[0] = all[0].clone().with_standing(Standing::Suspect);
+        assert_eq!(eligible(&all, now(), 50), [1, 2, 3]);
+        for endpoint in &mut all[1..3] {
+            *endpoint = endpoint.clone().with_standing(Standing::Suspect);
+        }
+        assert_eq!(eligible(&all, now(), 50), [0, 1, 2, 3]);
+    }
+}

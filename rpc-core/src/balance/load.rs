@@ -1,38 +1,85 @@
 //! [`Load`]: what is known of an endpoint, from the calls that went to it.
+//!
+//! * **Calls under way.** Counted by a guard, so that a call that is dropped is not forgotten there (tower's way).
+//! * **Latency**: a *peak* EWMA, as Finagle and linkerd have it. A call that is slower than the average raises it at
+//!   once, one that is faster lowers it slowly, and silence lowers it too: what was slow is tried again later.
+//! * **Failures** never look fast: a failed call leaves the latency alone, unless it took longer than the average. How
+//!   many of the calls fail is an average of its own, the [failure share](Load::failure_share), which decides what a
+//!   failure costs: one among thousands hardly anything, one in two nearly all of the endpoint's calls. (linkerd counts
+//!   each failure as a call of five seconds instead; with a peak EWMA a single one then costs an endpoint a minute.)
+//! * **Retry-after**: how long the server asked to be left alone.
+//! * **Counters** for [outlier detection](crate::balance::outlier), and until when the endpoint is ejected.
+//!
+//! All of it is atomics that are read one by one: a reader may see a call's success a moment before its latency. Nobody
+//! here needs more than that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::balance::ewma::{Ewma, Rise, tick};
 use crate::balance::outcome::Outcome;
+use crate::discovery::Instance;
+
+/// How fast what is known is forgotten: after this time a third of it is left. The value of Finagle and linkerd.
+pub const DECAY: Duration = Duration::from_secs(10);
+
+/// The longest retry-after that is believed. linkerd's value.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// What is known of an endpoint: how many calls are under way, how long they take, how they end. It belongs to the
-/// instance's id and survives changes of the list. All of it is atomics; nothing waits.
+/// instance's id and survives changes of the list. Nothing here waits.
 #[derive(Debug)]
 pub struct Load {
     born: Instant,
+    /// How long it had been running before `born`.
+    age: Duration,
     pending: AtomicU32,
+    /// In seconds.
+    latency: Ewma,
+    /// Between 0 and 1.
+    failing: Ewma,
     successes: AtomicU32,
     failures: AtomicU32,
     consecutive_failures: AtomicU32,
-    /// In nanoseconds after `born`; 0 if it is not ejected.
+    /// How often it was ejected of late.
+    ejections: AtomicU32,
+    /// All three in nanoseconds after `born`; 0 is never.
     ejected_until: AtomicU64,
-    /// In nanoseconds after `born`; where a slow start begins.
+    left_alone_until: AtomicU64,
     ready_since: AtomicU64,
 }
 
 impl Load {
-    /// Of an endpoint that nobody has called. It counts as ready since now.
+    /// Of an endpoint that nobody has called and that has just started.
     pub fn new(now: Instant) -> Self {
         Self {
             born: now,
+            age: Duration::ZERO,
             pending: AtomicU32::new(0),
+            latency: Ewma::default(),
+            failing: Ewma::default(),
             successes: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             consecutive_failures: AtomicU32::new(0),
+            ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
+            left_alone_until: AtomicU64::new(0),
             ready_since: AtomicU64::new(0),
         }
+    }
+
+    /// Of an instance that nobody has called. By when it says that it started it may be warm already: this looks at
+    /// the wall clock.
+    pub fn of(instance: &Instance, now: Instant) -> Self {
+        let running = match instance.started {
+            0 => Duration::ZERO,
+            started => SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default()
+                .saturating_sub(Duration::from_millis(started)),
+        };
+        Self { age: running, ..Self::new(now) }
     }
 
     /// A call goes to the endpoint now. It is under way until the guard is finished or dropped.
@@ -48,33 +95,76 @@ impl Load {
         self.pending.load(Relaxed)
     }
 
+    /// The peak EWMA of the latency; `None` before the first call that ended well.
+    #[inline]
+    pub fn latency(&self, now: Instant) -> Option<Duration> {
+        self.latency_seconds(now).map(Duration::from_secs_f32)
+    }
+
+    #[inline]
+    pub(crate) fn latency_seconds(&self, now: Instant) -> Option<f32> {
+        self.latency.get(self.tick(now), DECAY)
+    }
+
+    /// How many of its calls fail of late, from 0 to 1; 0 before the first.
+    #[inline]
+    pub fn failure_share(&self, now: Instant) -> f32 {
+        match self.failing.last() {
+            None => 0.0,
+            Some(_) => self.failing.get(self.tick(now), DECAY).unwrap_or(0.0),
+        }
+    }
+
+    /// Whether it ever had a call that failed, or ended well.
+    #[inline]
+    pub(crate) fn is_known(&self) -> bool {
+        self.latency.last().is_some() || self.failing.last().is_some()
+    }
+
+    /// How much longer it asks to be left alone.
+    #[inline]
+    pub fn retry_after(&self, now: Instant) -> Duration {
+        match self.left_alone_until.load(Relaxed) {
+            0 => Duration::ZERO,
+            until => Duration::from_nanos(until.saturating_sub(self.stamp(now))),
+        }
+    }
+
     /// The failures since the last success.
+    #[inline]
     pub fn consecutive_failures(&self) -> u32 {
         self.consecutive_failures.load(Relaxed)
     }
 
     /// Counts a failure that no call has seen: an attempt to connect that came to nothing.
-    pub fn failed(&self) {
-        self.failures.fetch_add(1, Relaxed);
-        self.consecutive_failures.fetch_add(1, Relaxed);
+    pub fn failed(&self, now: Instant) {
+        self.record_failure(self.tick(now), None);
     }
 
-    /// Takes it out of the choice until then. Set by outlier detection.
+    /// Successes and failures since this was asked last.
+    pub fn take_counts(&self) -> (u32, u32) {
+        (self.successes.swap(0, Relaxed), self.failures.swap(0, Relaxed))
+    }
+
+    /// Takes it out of the choice until then.
     pub fn eject(&self, until: Instant) {
         self.ejected_until.store(self.stamp(until).max(1), Relaxed);
+        self.ejections.fetch_add(1, Relaxed);
     }
 
-    /// Ends an ejection; its slow start begins.
+    /// Ends an ejection. What it did before is not held against it, and its slow start begins.
     pub fn uneject(&self, now: Instant) {
         self.ejected_until.store(0, Relaxed);
+        self.consecutive_failures.store(0, Relaxed);
+        self.take_counts();
         self.set_ready(now);
     }
 
-    /// Until when it is ejected, if it is.
+    /// Until when it is ejected, if it is. What is over is so only after [`uneject`](Self::uneject).
     pub fn ejected_until(&self) -> Option<Instant> {
         match self.ejected_until.load(Relaxed) {
             0 => None,
-            stamp => Some(self.born + Duration::from_nanos(stamp)),
+            stamp => self.born.checked_add(Duration::from_nanos(stamp)),
         }
     }
 
@@ -83,19 +173,80 @@ impl Load {
         self.ejected_until.load(Relaxed) > self.stamp(now)
     }
 
-    /// It became ready: its slow start begins.
+    /// How often it was ejected of late: one more for each time, one less for each interval without.
+    pub fn ejections(&self) -> u32 {
+        self.ejections.load(Relaxed)
+    }
+
+    pub(crate) fn forgive_ejection(&self) {
+        // Only outlier detection changes it, and there is one for each channel.
+        self.ejections.store(self.ejections().saturating_sub(1), Relaxed);
+    }
+
+    /// It became ready: its slow start begins. For an instance that has started, and not for a connection that has
+    /// been made anew.
     pub fn set_ready(&self, now: Instant) {
-        self.ready_since.store(self.stamp(now), Relaxed);
+        self.ready_since.store(self.stamp(now).max(1), Relaxed);
     }
 
     /// How long it has been ready.
+    #[inline]
     pub fn ready_for(&self, now: Instant) -> Duration {
-        Duration::from_nanos(self.stamp(now).saturating_sub(self.ready_since.load(Relaxed)))
+        let since_born = self.stamp(now);
+        match self.ready_since.load(Relaxed) {
+            0 => Duration::from_nanos(since_born).saturating_add(self.age),
+            since => Duration::from_nanos(since_born.saturating_sub(since)),
+        }
+    }
+
+    #[inline]
+    fn record_success(&self, took: Duration, now: u32) {
+        self.successes.fetch_add(1, Relaxed);
+        // Both are written only if they change: a word that nobody writes stays in every core's cache.
+        if self.consecutive_failures() != 0 {
+            self.consecutive_failures.store(0, Relaxed);
+        }
+        if self.failing.last().is_some() {
+            self.failing.observe(0.0, now, None, DECAY, Rise::Smooth);
+        }
+        self.latency.observe(took.as_secs_f32(), now, None, DECAY, Rise::Peak);
+    }
+
+    fn record_failure(&self, now: u32, took: Option<Duration>) {
+        self.failures.fetch_add(1, Relaxed);
+        self.consecutive_failures.fetch_add(1, Relaxed);
+        let last = self.latency.last();
+        if self.failing.last().is_none()
+            && let Some(last) = last
+        {
+            // All before were successes, which leave no trace in this average.
+            self.failing.observe(0.0, last, None, DECAY, Rise::Smooth);
+        }
+        self.failing.observe(1.0, now, last, DECAY, Rise::Smooth);
+        let known = self.latency.get(now, DECAY);
+        if let (Some(took), Some(known)) = (took, known)
+            && took.as_secs_f32() > known
+        {
+            self.latency.observe(took.as_secs_f32(), now, None, DECAY, Rise::Peak);
+        }
+    }
+
+    fn leave_alone(&self, now: Instant, wait: Duration) {
+        let until = now + wait.min(MAX_RETRY_AFTER);
+        self.left_alone_until.fetch_max(self.stamp(until), Relaxed);
     }
 
     /// Nanoseconds since it was made; 0 for what was before.
+    #[inline]
     fn stamp(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.born).as_nanos()).unwrap_or(u64::MAX)
+        let since = at.saturating_duration_since(self.born);
+        // Not `as_nanos`, which is 128 bits wide: 584 years are enough.
+        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
+    }
+
+    #[inline]
+    fn tick(&self, at: Instant) -> u32 {
+        tick(self.stamp(at))
     }
 }
 
@@ -111,13 +262,16 @@ impl InFlight {
     /// The call has ended.
     #[inline]
     pub fn finish(self, now: Instant, outcome: Outcome) {
-        let _took = now.saturating_duration_since(self.since);
+        let took = now.saturating_duration_since(self.since);
+        let tick = self.load.tick(now);
         match outcome {
-            Outcome::Success => {
-                self.load.successes.fetch_add(1, Relaxed);
-                self.load.consecutive_failures.store(0, Relaxed);
+            Outcome::Success => self.load.record_success(took, tick),
+            Outcome::Failure { retry_after } => {
+                self.load.record_failure(tick, Some(took));
+                if let Some(wait) = retry_after {
+                    self.load.leave_alone(now, wait);
+                }
             }
-            Outcome::Failure { .. } => self.load.failed(),
             Outcome::Ignored => {}
         }
     }
@@ -132,5 +286,92 @@ impl Drop for InFlight {
     #[inline]
     fn drop(&mut self) {
         self.load.pending.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn call(load: &Arc<Load>, at: Instant, took: Duration, outcome: Outcome) {
+        load.begin(at).finish(at + took, outcome);
+    }
+
+    #[test]
+    fn a_dropped_call_is_no_longer_under_way_and_is_no_failure() {
+        let now = Instant::now();
+        let load = Arc::new(Load::new(now));
+        let (one, other) = (load.begin(now), load.begin(now));
+        assert_eq!(load.pending(), 2);
+        drop(one);
+        assert_eq!(load.pending(), 1);
+        other.finish(now + MS, Outcome::Ignored);
+        assert_eq!((load.pending(), load.take_counts(), load.latency(now)), (0, (0, 0), None));
+        assert!(!load.is_known());
+    }
+
+    #[test]
+    fn a_fast_failure_does_not_look_fast() {
+        let start = Instant::now();
+        let load = Arc::new(Load::new(start));
+        call(&load, start, 10 * MS, Outcome::Success);
+        let later = start + Duration::from_secs(1);
+        let before = load.latency(later).expect("it has a sample");
+        call(&load, later, Duration::from_micros(50), Outcome::FAILURE);
+        assert_eq!(load.latency(later), Some(before));
+        call(&load, later, 80 * MS, Outcome::FAILURE);
+        let slow = load.latency(later + 80 * MS).expect("it has a sample").as_secs_f32();
+        assert!((slow - 0.08).abs() < 1e-4, "but a slow one looks slow: {slow}");
+    }
+
+    #[test]
+    fn a_failure_costs_by_how_often_they_are() {
+        let start = Instant::now();
+        let seldom = Arc::new(Load::new(start));
+        for step in 0..10_000 {
+            let outcome = if step == 9_990 { Outcome::FAILURE } else { Outcome::Success };
+            call(&seldom, start + step * MS, MS, outcome);
+        }
+        let now = start + 10_000 * MS;
+        assert!(seldom.failure_share(now) < 0.001, "{}", seldom.failure_share(now));
+        let always = Arc::new(Load::new(start));
+        call(&always, start, MS, Outcome::Success);
+        for step in 0..30_000 {
+            call(&always, start + step * MS, MS, Outcome::FAILURE);
+        }
+        let share = always.failure_share(start + 30_000 * MS);
+        assert!((0.94..=1.0).contains(&share), "{share}");
+        let first = Arc::new(Load::new(start));
+        call(&first, start, MS, Outcome::FAILURE);
+        assert!(first.failure_share(start + MS) > 0.99, "nothing else is known of it");
+    }
+
+    #[test]
+    fn a_retry_after_runs_out_and_is_believed_up_to_a_limit() {
+        let start = Instant::now();
+        let load = Arc::new(Load::new(start));
+        let outcome = |seconds| Outcome::Failure { retry_after: Some(Duration::from_secs(seconds)) };
+        load.begin(start).finish(start, outcome(2));
+        load.begin(start).finish(start, outcome(1));
+        assert_eq!(load.retry_after(start), Duration::from_secs(2));
+        assert_eq!(load.retry_after(start + Duration::from_secs(3)), Duration::ZERO);
+        load.begin(start).finish(start, outcome(u64::MAX));
+        assert_eq!(load.retry_after(start), MAX_RETRY_AFTER);
+    }
+
+    #[test]
+    fn an_instance_that_says_when_it_started_is_warm_at_once() {
+        let now = Instant::now();
+        let mut instance = Instance::new("127.0.0.1:1".parse().expect("it is an address"));
+        assert_eq!(Load::of(&instance, now).ready_for(now), Duration::ZERO);
+        instance.started = 1;
+        let load = Load::of(&instance, now);
+        assert!(load.ready_for(now) > Duration::from_secs(86_400));
+        load.set_ready(now + MS);
+        assert_eq!(load.ready_for(now + 3 * MS), 2 * MS);
+        instance.started = u64::MAX;
+        assert_eq!(Load::of(&instance, now).ready_for(now), Duration::ZERO, "a clock that is wrong");
     }
 }

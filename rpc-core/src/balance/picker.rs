@@ -40,11 +40,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::balance::endpoint::Endpoint;
+use crate::metadata::Metadata;
 
 /// Makes pickers: one for each state of the list.
 pub trait Builder: Send + Sync + Debug + 'static {
     /// What the policy is called, for people: `"round_robin"`.
     fn name(&self) -> &'static str;
+
+    /// Which of these to know at all, as ascending indices; `None` for all of them. Asked with the whole list, before
+    /// connections are made: what is left out gets none.
+    fn narrow(&self, endpoints: &[Endpoint]) -> Option<Vec<usize>> {
+        let _ = endpoints;
+        None
+    }
 
     /// A picker over these endpoints, all of which may be chosen. `previous` is the picker that this one follows; a
     /// policy that keeps a position takes it over from there, by `previous.downcast_ref`.
@@ -70,6 +78,10 @@ impl<B: Builder + ?Sized> Builder for Arc<B> {
         (**self).name()
     }
 
+    fn narrow(&self, endpoints: &[Endpoint]) -> Option<Vec<usize>> {
+        (**self).narrow(endpoints)
+    }
+
     fn build(&self, endpoints: &[Endpoint], previous: Option<&dyn Picker>, now: Instant) -> Arc<dyn Picker> {
         (**self).build(endpoints, previous, now)
     }
@@ -83,6 +95,8 @@ pub struct Pick<'a> {
     pub now: Instant,
     /// What a consistent-hash policy goes by: calls of one key go to one endpoint.
     pub key: Option<u64>,
+    /// The call's metadata, where a key may be if there is none here.
+    pub metadata: Option<&'a Metadata>,
     /// Whom this call has tried before, as indices. A picker avoids them if there is anybody else.
     pub tried: &'a [usize],
 }
@@ -90,13 +104,20 @@ pub struct Pick<'a> {
 impl<'a> Pick<'a> {
     /// A call without a key that has tried nobody.
     pub fn new(now: Instant) -> Self {
-        Self { now, key: None, tried: &[] }
+        Self { now, key: None, metadata: None, tried: &[] }
     }
 
     /// The same call, with this key.
     #[must_use]
     pub fn with_key(mut self, key: Option<u64>) -> Self {
         self.key = key;
+        self
+    }
+
+    /// The same call, with this metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: &'a Metadata) -> Self {
+        self.metadata = Some(metadata);
         self
     }
 

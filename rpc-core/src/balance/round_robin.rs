@@ -44,3 +44,33 @@ impl Picker for RoundRobinPicker {
         call.untried(self.next.fetch_add(1, Ordering::Relaxed), self.count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::testing::{endpoints, now, picks, shares};
+
+    #[test]
+    fn each_gets_as_many_calls_as_any_other() {
+        assert_eq!(shares(&RoundRobin, &endpoints(7), 700), [100; 7]);
+        assert_eq!(picks(&RoundRobin, &[], 2), [None, None]);
+    }
+
+    #[test]
+    fn a_change_of_the_list_keeps_the_position() {
+        let endpoints = endpoints(5);
+        let picker = RoundRobin.build(&endpoints, None, now());
+        let first = picker.pick(&Pick::new(now())).expect("there are five");
+        let picker = RoundRobin.build(&endpoints, Some(&*picker), now());
+        assert_eq!(picker.pick(&Pick::new(now())), Some((first + 1) % 5));
+    }
+
+    #[test]
+    fn a_call_goes_to_another_than_it_has_tried() {
+        let picker = RoundRobin.build(&endpoints(3), None, now());
+        for _ in 0..6 {
+            assert_eq!(picker.pick(&Pick::new(now()).with_tried(&[0, 2])), Some(1));
+            assert!(picker.pick(&Pick::new(now()).with_tried(&[0, 1, 2])).is_some());
+        }
+    }
+}

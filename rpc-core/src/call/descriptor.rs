@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::message::schema::MessageSchema;
+
 /// A service: its name and its methods.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -42,6 +44,11 @@ pub struct MethodDescriptor {
     pub spawn: bool,
     /// The time that a call has unless the caller says otherwise.
     pub timeout: Option<Duration>,
+    /// What a request looks like, each one of a stream; `None` if its type does not say: one that prost generated from a
+    /// `.proto` file, or one that only serde knows.
+    pub request: fn() -> Option<&'static MessageSchema>,
+    /// What a reply looks like, each one of a stream; `None` as above.
+    pub reply: fn() -> Option<&'static MessageSchema>,
     /// The method's doc comment.
     pub docs: &'static str,
     /// A number that is unique in this process, taken at the method's first use.
@@ -109,6 +116,8 @@ impl MethodDescriptor {
             idempotent: false,
             spawn: false,
             timeout: None,
+            request: || None,
+            reply: || None,
             docs: "",
             key: AtomicU32::new(0),
         }
@@ -146,6 +155,18 @@ impl MethodDescriptor {
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same method, with these messages.
+    #[must_use]
+    pub const fn with_messages(
+        mut self,
+        request: fn() -> Option<&'static MessageSchema>,
+        reply: fn() -> Option<&'static MessageSchema>,
+    ) -> Self {
+        self.request = request;
+        self.reply = reply;
         self
     }
 

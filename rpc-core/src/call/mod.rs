@@ -19,6 +19,7 @@
 
 pub mod descriptor;
 pub mod method;
+pub(crate) mod race;
 pub mod request;
 pub mod response;
 pub mod service;

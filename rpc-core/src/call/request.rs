@@ -17,16 +17,39 @@ pub struct Request {
     pub(crate) method: &'static MethodDescriptor,
     pub(crate) body: Bytes,
     pub(crate) codec: u8,
-    /// `None` at a server, as long as no layer has changed what the call came with: that is in the context.
-    pub(crate) metadata: Option<Metadata>,
+    pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) context: Context,
-    pub(crate) trace: Option<TraceContext>,
-    pub(crate) peer: Option<Peer>,
+    /// In place of the context's; in a box, because few calls have one and every call is moved half a dozen times.
+    pub(crate) trace: Option<Box<TraceContext>>,
+    /// Whether it came from a peer: then the context tells whose it is, and what came with it.
+    pub(crate) is_incoming: bool,
+    /// Whether a layer of the server has changed the metadata that the call came with.
+    pub(crate) is_changed: bool,
     pub(crate) attempt: u32,
     pub(crate) is_retry: bool,
     pub(crate) wait_for_ready: bool,
     pub(crate) hash_key: Option<u64>,
+    pub(crate) tried: Tried,
+}
+
+/// The servers that a call has failed at, so that it is not sent there again while there are others. Empty for most.
+#[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "a request is moved often, and this is empty for nearly all: 8 bytes, not 24"
+)]
+pub(crate) struct Tried(Option<Box<Vec<u64>>>);
+
+impl Tried {
+    #[cold]
+    pub(crate) fn add(&mut self, mark: u64) {
+        self.0.get_or_insert_default().push(mark);
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The point in time by which a call must be complete, and who set it (for the error that names it).
@@ -36,8 +59,37 @@ pub struct Deadline {
     pub at: Instant,
     /// The moment at which the time began to run.
     pub(crate) since: Instant,
-    /// Where it comes from: `"call"`, `"method"`, `"channel"`, `"context"`, `"peer"`, `"layer"`.
-    pub(crate) source: &'static str,
+    pub(crate) source: Source,
+}
+
+/// Where a deadline comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The call's own timeout.
+    Call,
+    /// Its method's.
+    Method,
+    /// Its channel's.
+    Channel,
+    /// The context that it is made in.
+    Context,
+    /// At a server: the caller.
+    Caller,
+    /// A layer.
+    Layer,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Method => "method",
+            Self::Channel => "channel",
+            Self::Context => "context",
+            Self::Caller => "caller",
+            Self::Layer => "layer",
+        }
+    }
 }
 
 impl Deadline {
@@ -46,7 +98,7 @@ impl Deadline {
         Status::deadline_exceeded(format!(
             "{path} was not complete after {:.1?} (limit set by the {})",
             self.at.saturating_duration_since(self.since),
-            self.source
+            self.source.name()
         ))
     }
 }
@@ -59,15 +111,17 @@ impl Request {
             method,
             body: body.into(),
             codec,
-            metadata: Some(Metadata::new()),
+            metadata: Metadata::new(),
             deadline: None,
             context: Context::background(),
             trace: None,
-            peer: None,
+            is_incoming: false,
+            is_changed: false,
             attempt: 0,
             is_retry: false,
             wait_for_ready: false,
             hash_key: None,
+            tried: Tried::default(),
         }
     }
 
@@ -93,12 +147,20 @@ impl Request {
 
     /// The metadata that travels with the request.
     pub fn metadata(&self) -> &Metadata {
-        self.metadata.as_ref().unwrap_or_else(|| self.context.metadata())
+        if self.is_incoming && !self.is_changed { self.context.metadata() } else { &self.metadata }
     }
 
     /// The metadata, to be changed: what a layer adds here travels to the server, or to the handler.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        self.metadata.get_or_insert_with(|| self.context.metadata().clone())
+        if self.is_incoming && !std::mem::replace(&mut self.is_changed, true) {
+            self.metadata = self.context.metadata().clone();
+        }
+        &mut self.metadata
+    }
+
+    /// At a server: the metadata as a layer has changed it, taken out; `None` if it is still the context's.
+    pub(crate) fn take_changed_metadata(&mut self) -> Option<Metadata> {
+        self.is_changed.then(|| std::mem::take(&mut self.metadata))
     }
 
     /// When the call must be complete; `None` if it may take for ever.
@@ -110,7 +172,7 @@ impl Request {
     pub fn limit_deadline(&mut self, at: Instant) {
         if self.deadline.is_none_or(|now| at < now.at) {
             let since = self.deadline.map_or_else(crate::context::now, |deadline| deadline.since);
-            self.deadline = Some(Deadline { at, since, source: "layer" });
+            self.deadline = Some(Deadline { at, since, source: Source::Layer });
         }
     }
 
@@ -126,17 +188,17 @@ impl Request {
 
     /// The trace that the call belongs to.
     pub fn trace(&self) -> Option<TraceContext> {
-        self.trace
+        self.trace.as_deref().copied().or_else(|| self.context.trace())
     }
 
     /// Sets the trace that the call belongs to.
     pub fn set_trace(&mut self, trace: TraceContext) {
-        self.trace = Some(trace);
+        self.trace = Some(Box::new(trace));
     }
 
     /// The other end: at a server, the client. `None` at a client, before an endpoint is chosen.
     pub fn peer(&self) -> Option<&Peer> {
-        self.peer.as_ref()
+        if self.is_incoming { self.context.peer() } else { None }
     }
 
     /// How many attempts of this call came before this one.

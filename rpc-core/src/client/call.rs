@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::call::method::codec_names;
-use crate::call::request::Deadline;
+use crate::call::request::{Deadline, Source};
 use crate::call::wait::{Alarm, covered};
 use crate::call::{CodecFns, CodecInfo, Method, Request, Response, Timings};
 use crate::client::channel::Channel;
@@ -233,9 +233,8 @@ impl<M: Method> Inner<M> {
         drop(message);
 
         let request = Request {
-            metadata: Some(metadata),
+            metadata,
             deadline,
-            trace: self.context.trace(),
             // A hop that is being tried again from above must not be tried again from here as well.
             is_retry: self.context.is_retry(),
             wait_for_ready,
@@ -322,14 +321,14 @@ fn deadline<M: Method>(
         Some(Deadline { at, since: started, source })
     };
     let own = match (own, M::descriptor().timeout) {
-        (Some(own), _) => limit(Some(own), "call"),
-        (None, Some(method)) => limit(Some(method), "method"),
-        (None, None) => limit(channel, "channel"),
+        (Some(own), _) => limit(Some(own), Source::Call),
+        (None, Some(method)) => limit(Some(method), Source::Method),
+        (None, None) => limit(channel, Source::Channel),
     };
     match (own, context.deadline()) {
         (Some(own), Some(at)) if own.at <= at => Some(own),
         (own, None) => own,
-        (_, Some(at)) => Some(Deadline { at, since: started, source: "context" }),
+        (_, Some(at)) => Some(Deadline { at, since: started, source: Source::Context }),
     }
 }
 

@@ -7,15 +7,20 @@ use std::time::Duration;
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
+use crate::balance;
 use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
-use crate::client::endpoint::{Backoff, Endpoint};
+use crate::client::cluster::Cluster;
+use crate::client::destination::Destination;
+use crate::client::endpoint::{Backoff, Endpoint, Making};
 use crate::client::stack::{Calls, Stack, stack};
-use crate::client::target::{IntoTarget, InvalidTarget, Target};
+use crate::client::target::{IntoTarget, InvalidTarget, Kind, Target};
 use crate::codec::Codec;
+use crate::discovery::resolver::{self, Name};
 use crate::message::Empty;
+use crate::server::router::Router;
 use crate::server::{self, Serve};
-use crate::status::Status;
+use crate::status::{Certainty, Status};
 use crate::transport::{Address, Connector, DefaultConnector};
 use crate::wire;
 
@@ -25,7 +30,8 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where calls go: a server, the connection to it, and the layers that each call passes.
 ///
 /// A clone is cheap and shares all of these. The connection is made by the first call, and made again by the next one
-/// after it was lost. It ends when the last clone is gone and the calls under way are complete.
+/// after it was lost. It ends when the last clone is gone and the calls under way are complete, callbacks among them; no
+/// new ones are taken then.
 #[derive(Clone)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,
@@ -33,27 +39,83 @@ pub struct Channel {
 
 pub(crate) struct Inner {
     pub(crate) calls: Calls,
-    endpoint: Endpoint,
+    destination: Destination,
     /// The codec that calls use; `None` for each service's first.
     pub(crate) codec: Option<CodecInfo>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) wait_for_ready: bool,
 }
 
+/// Why a channel could not be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The target is none.
+    Target(InvalidTarget),
+    /// The services that it would serve do not go together: two have the same name.
+    Services(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(error) => error.fmt(f),
+            Self::Services(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Target(error) => Some(error),
+            Self::Services(_) => None,
+        }
+    }
+}
+
+impl From<BuildError> for Status {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Target(error) => error.into(),
+            BuildError::Services(_) => Self::failed_precondition(error.to_string())
+                .with_certainty(Certainty::NotSent)
+                .with_source(error),
+        }
+    }
+}
+
 /// What a channel holds, as one look shows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
+    /// The servers that the channel knows: one for an address, those on the list for a name.
+    pub servers: usize,
     /// Whether there is a usable connection.
     pub connected: bool,
+    /// The connections that there are, usable or not.
+    pub connections: usize,
     /// Calls under way.
     pub calls: usize,
     /// Calls that wait for a free stream.
     pub pending: usize,
     /// Places in lists that calls hold; zero when none is under way.
     pub places: usize,
-    /// The smoothed round-trip time of the connection, once it is known.
+    /// The smoothed round-trip time of the connection, once it is known; the longest where there are several.
     pub round_trip: Option<Duration>,
+}
+
+impl Snapshot {
+    /// What both hold together.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.servers += other.servers;
+        self.connected |= other.connected;
+        self.connections += other.connections;
+        self.calls += other.calls;
+        self.pending += other.pending;
+        self.places += other.places;
+        self.round_trip = self.round_trip.max(other.round_trip);
+    }
 }
 
 impl Channel {
@@ -77,7 +139,17 @@ impl Channel {
 
     /// A channel to a service in this process: the whole stack, layers, codec and protocol, without a socket.
     pub fn local(service: impl Serve) -> Self {
-        Builder::local(server::Builder::new().service(service)).build_unchecked()
+        let builder = Builder::local(server::Builder::new().service(service));
+        let making = Making::new(builder.connector.clone(), &builder.settings, Router::default());
+        builder.assemble(Destination::one(Endpoint::new(local(), making)))
+    }
+
+    /// The calls of this endpoint, with the defaults for everything.
+    pub(crate) fn over(endpoint: Endpoint) -> Self {
+        let Settings { codec, timeout, wait_for_ready, .. } = Settings::default();
+        let destination = Destination::one(endpoint);
+        let calls = Calls::Bare(destination.clone());
+        Self { inner: Arc::new(Inner { calls, destination, codec, timeout, wait_for_ready }) }
     }
 
     /// Waits until there is a connection and the server has shown that it speaks the protocol.
@@ -85,12 +157,12 @@ impl Channel {
     /// # Errors
     /// `UNAVAILABLE` if the server cannot be reached.
     pub async fn ready(&self) -> Result<(), Status> {
-        self.inner.endpoint.established().await
+        self.inner.destination.ready().await
     }
 
     /// What it holds at the moment.
     pub fn snapshot(&self) -> Snapshot {
-        self.inner.endpoint.snapshot()
+        self.inner.destination.snapshot()
     }
 
     /// Sends a request through the layers as it is: what a gateway does that knows no types.
@@ -103,7 +175,7 @@ impl Channel {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("endpoint", &self.inner.endpoint).finish_non_exhaustive()
+        f.debug_struct("Channel").field("destination", &self.inner.destination).finish_non_exhaustive()
     }
 }
 
@@ -112,6 +184,9 @@ impl fmt::Debug for Channel {
 pub struct Builder<L = Identity> {
     target: Result<Target, InvalidTarget>,
     connector: Arc<dyn Connector>,
+    resolvers: Vec<Arc<dyn resolver::Builder>>,
+    balancer: Arc<dyn balance::Builder>,
+    services: server::Services,
     layers: L,
     layered: bool,
     settings: Settings,
@@ -123,9 +198,24 @@ pub(crate) struct Settings {
     pub(crate) config: wire::Config,
     pub(crate) connect_timeout: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) panic_threshold: u8,
     codec: Option<CodecInfo>,
     timeout: Option<Duration>,
     wait_for_ready: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            config: wire::Config::default(),
+            connect_timeout: Duration::from_secs(5),
+            backoff: Backoff::default(),
+            panic_threshold: 50,
+            codec: None,
+            timeout: Some(DEFAULT_TIMEOUT),
+            wait_for_ready: false,
+        }
+    }
 }
 
 impl Builder {
@@ -133,16 +223,12 @@ impl Builder {
         Self {
             target,
             connector: Arc::new(DefaultConnector),
+            resolvers: resolver::built_in(),
+            balancer: Arc::new(balance::RoundRobin),
+            services: server::Services::default(),
             layers: Identity::new(),
             layered: false,
-            settings: Settings {
-                config: wire::Config::default(),
-                connect_timeout: Duration::from_secs(5),
-                backoff: Backoff::default(),
-                codec: None,
-                timeout: Some(DEFAULT_TIMEOUT),
-                wait_for_ready: false,
-            },
+            settings: Settings::default(),
         }
     }
 
@@ -154,19 +240,59 @@ impl Builder {
         S::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
         <S::Service as Service<Request>>::Future: Send + 'static,
     {
-        let mut builder = Self::new(Ok(Target(Address::Memory("local".to_owned()))));
+        let mut builder = Self::new(Ok(local().into()));
         builder.connector = Arc::new(server.into_connector());
         builder
     }
 }
 
 impl<L> Builder<L> {
-    /// Puts a layer over the endpoint, inside of those that were added before. Any tower layer whose service takes a
-    /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
+    /// Puts a layer over the endpoint, inside of those that were added before: the first one sees a request
+    /// first, and its reply last.
+    ///
+    /// It is one of [`middleware`](crate::middleware), an async function by
+    /// [`from_fn`](crate::middleware::from_fn()), or any tower layer whose service takes a [`Request`], gives a
+    /// [`Response`], and whose error is a [`Status`] or converts into a boxed one.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
-        let Self { target, connector, layers, settings, .. } = self;
+        let Self { target, connector, resolvers, balancer, services, layers, settings, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
-        Builder { target, connector, layers, layered: true, settings }
+        Builder { target, connector, resolvers, balancer, services, layers, layered: true, settings }
+    }
+
+    /// Resolves names of this resolver's scheme with it: `etcd://…` with one of etcd, `memory://…` with a registry in
+    /// this process. The last one that is given for a scheme counts.
+    pub fn resolver(mut self, resolver: impl resolver::Builder) -> Self {
+        self.resolvers.push(Arc::new(resolver));
+        self
+    }
+
+    /// Chooses with this policy among the servers behind a name. Default: [`balance::RoundRobin`]. Means nothing for an
+    /// address.
+    pub fn balancer(mut self, balancer: impl balance::Builder) -> Self {
+        self.balancer = Arc::new(balancer);
+        self
+    }
+
+    /// Below this share of servers that are well, in percent, the opinions that some are not are ignored: see
+    /// [`balance::eligible`]. Default 50; 0 for never.
+    pub fn panic_threshold(mut self, percent: u8) -> Self {
+        self.settings.panic_threshold = percent.min(100);
+        self
+    }
+
+    /// Serves this service to the server, over the connection that calls go by: a handler there calls back with
+    /// [`Context::caller`](crate::Context::caller). May be said several times; each service needs a name of its own.
+    ///
+    /// Layers go round the services of a server's builder:
+    /// `.serve(Server::builder().layer(auth).service(ListenerServer::new(me)))`. The limits are the channel's:
+    /// [`max_message`](Self::max_message), and the rest of its [`config`](Self::config).
+    ///
+    /// Being served does not make a connection: the server knows nothing of a client that never called it. The
+    /// connection is kept until it is lost, and a new one is a new caller to the server. So a client that wants to be
+    /// called for long keeps a call open for as long, and makes it again when it fails; the guide shows how.
+    pub fn serve(mut self, services: impl server::IntoServices) -> Self {
+        self.services.0.extend(services.into_services().0);
+        self
     }
 
     /// Gives each call this much time, unless the method or the caller says otherwise. Default 10 s.
@@ -235,37 +361,62 @@ impl<L> Builder<L> {
 
 impl<L> Builder<L>
 where
-    L: Layer<Endpoint>,
+    L: Layer<Destination>,
     L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
     <L::Service as Service<Request>>::Future: Send + 'static,
 {
-    /// Makes the channel. It connects with the first call.
+    /// Makes the channel. It connects, and resolves a name, with the first call.
     ///
     /// # Errors
-    /// [`InvalidTarget`] if the target is none.
-    pub fn build(mut self) -> Result<Channel, InvalidTarget> {
-        let target = std::mem::replace(&mut self.target, Ok(Target(Address::Memory(String::new()))))?;
-        Ok(self.assemble(target))
+    /// [`BuildError`] if the target is none, or a name that no resolver of this channel is for, or two of the services
+    /// that it serves have the same name.
+    pub fn build(mut self) -> Result<Channel, BuildError> {
+        let target = std::mem::replace(&mut self.target, Ok(local().into())).map_err(BuildError::Target)?;
+        let router = Router::new(std::mem::take(&mut self.services)).map_err(BuildError::Services)?;
+        let making = Making::new(self.connector.clone(), &self.settings, router);
+        let destination = match self.resolved(&target) {
+            Some((name, resolver)) => {
+                let threshold = self.settings.panic_threshold;
+                Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, threshold))
+            }
+            None => match target.0 {
+                Kind::Address(address) => Destination::one(Endpoint::new(address, making)),
+                Kind::Name(name) => {
+                    let schemes: Vec<String> =
+                        self.resolvers.iter().map(|resolver| format!("{}://", resolver.scheme())).collect();
+                    return Err(BuildError::Target(InvalidTarget::scheme(&name, &schemes.join(", "))));
+                }
+            },
+        };
+        Ok(self.assemble(destination))
     }
 
-    fn assemble(self, target: Target) -> Channel {
-        let Self { connector, layers, layered, settings, .. } = self;
-        let endpoint = Endpoint::new(target.0, connector, &settings);
+    /// The resolver of a target, and the name that it is to resolve.
+    fn resolved(&self, target: &Target) -> Option<(Name, Arc<dyn resolver::Builder>)> {
+        let name = match &target.0 {
+            Kind::Name(name) => name.clone(),
+            // An address may be a name to a resolver that was given for its scheme.
+            Kind::Address(address) => address.to_string().parse().ok()?,
+        };
+        let resolver = self.resolvers.iter().rev().find(|resolver| resolver.scheme() == name.scheme)?;
+        Some((name, resolver.clone()))
+    }
+
+    fn assemble(self, destination: Destination) -> Channel {
+        let Self { layers, layered, settings, .. } = self;
         let calls = if layered {
-            Calls::Layered(stack(&layers, endpoint.clone()))
+            Calls::Layered(stack(&layers, destination.clone()))
         } else {
-            Calls::Bare(endpoint.clone())
+            Calls::Bare(destination.clone())
         };
         let Settings { codec, timeout, wait_for_ready, .. } = settings;
-        Channel { inner: Arc::new(Inner { calls, endpoint, codec, timeout, wait_for_ready }) }
+        Channel { inner: Arc::new(Inner { calls, destination, codec, timeout, wait_for_ready }) }
     }
 }
 
-impl Builder {
-    fn build_unchecked(self) -> Channel {
-        let target = self.target.clone().unwrap_or_else(|_| Target(Address::Memory("local".to_owned())));
-        self.assemble(target)
-    }
+/// The name of a server in this process.
+fn local() -> Address {
+    Address::Memory("local".to_owned())
 }
 
 impl<L> fmt::Debug for Builder<L> {
@@ -273,6 +424,7 @@ impl<L> fmt::Debug for Builder<L> {
         f.debug_struct("Builder")
             .field("target", &self.target)
             .field("connector", &self.connector)
+            .field("services", &self.services)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }

@@ -11,39 +11,65 @@
 //! ```
 //!
 //! Connecting is a task of its own, so that a caller that gives up does not end the attempt for the others.
+//!
+//! The endpoint of a handler's caller has the connection that the call came over, and never another.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tower::Service;
 
-use crate::call::{Request, Response};
+use crate::call::Peer;
 use crate::client::channel::{Settings, Snapshot};
-use crate::client::exchange::EndpointCall;
 use crate::context::now;
+use crate::server::connection::Serving;
+use crate::server::router::Router;
 use crate::status::{Certainty, Status};
-use crate::transport::driver::{Answer, Dispatch, Driver};
+use crate::transport::driver::Driver;
 use crate::transport::link::{Link, connection};
 use crate::transport::{Address, Connector};
-use crate::wire::{Config, Incoming, ResponseHead, Role};
+use crate::wire::{Config, Role};
 
-/// One server, as a service: what a channel's layers stand on.
+/// One server. A clone is the same one.
 #[derive(Clone)]
-pub struct Endpoint(Arc<Inner>);
+pub(crate) struct Endpoint(Arc<Inner>);
 
 struct Inner {
-    address: Address,
+    other: Other,
+    state: Mutex<State>,
+    /// Told at each change of the state.
+    changed: Notify,
+}
+
+/// The other end.
+enum Other {
+    /// A server, and how connections to it are made.
+    Server(Address, Arc<Making>),
+    /// A handler's caller, whose connection was given.
+    Caller(Peer),
+    Nobody,
+}
+
+/// How a channel's connections are made.
+pub(crate) struct Making {
     connector: Arc<dyn Connector>,
     config: Config,
     connect_timeout: Duration,
     backoff: Backoff,
-    state: Mutex<State>,
-    /// Told at each change of the state.
-    changed: Notify,
+    /// What the servers may call.
+    router: Arc<Router>,
+}
+
+impl Making {
+    pub(crate) fn new(connector: Arc<dyn Connector>, settings: &Settings, router: Router) -> Arc<Self> {
+        // To the caller it is all one whether a server cannot be reached or does not say a word.
+        let mut config = settings.config.clone();
+        config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
+        let (connect_timeout, backoff) = (settings.connect_timeout, settings.backoff);
+        Arc::new(Self { connector, config, connect_timeout, backoff, router: Arc::new(router) })
+    }
 }
 
 /// How long to wait between attempts to connect: `base · factorⁿ`, at most `max`, each ± 20 %.
@@ -89,20 +115,31 @@ enum Connection {
     Ready(Arc<Link>),
     /// The last attempt failed; the next is not made before this.
     Resting(Instant, Status),
+    /// The connection of a caller. It is the other side's to make and to end.
+    Given(Arc<Link>),
+    /// There is none, and will be none.
+    Never(Status),
 }
 
 impl Endpoint {
-    pub(crate) fn new(address: Address, connector: Arc<dyn Connector>, settings: &Settings) -> Self {
-        // To the caller it is all one whether a server cannot be reached or does not say a word.
-        let mut config = settings.config.clone();
-        config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
+    pub(crate) fn new(address: Address, making: Arc<Making>) -> Self {
+        Self::in_state(Other::Server(address, making), Connection::Idle)
+    }
+
+    /// The other end of this connection, for as long as it lives.
+    pub(crate) fn of_caller(link: Arc<Link>) -> Self {
+        Self::in_state(Other::Caller(link.peer().clone()), Connection::Given(link))
+    }
+
+    /// Nobody: calls fail with this status.
+    pub(crate) fn nowhere(status: Status) -> Self {
+        Self::in_state(Other::Nobody, Connection::Never(status))
+    }
+
+    fn in_state(other: Other, connection: Connection) -> Self {
         Self(Arc::new(Inner {
-            address,
-            connector,
-            config,
-            connect_timeout: settings.connect_timeout,
-            backoff: settings.backoff,
-            state: Mutex::new(State { connection: Connection::Idle, failures: 0, failure: None }),
+            other,
+            state: Mutex::new(State { connection, failures: 0, failure: None }),
             changed: Notify::new(),
         }))
     }
@@ -111,7 +148,7 @@ impl Endpoint {
     #[inline]
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
         match &self.0.lock().connection {
-            Connection::Ready(link) => Some(link.clone()),
+            Connection::Ready(link) | Connection::Given(link) => Some(link.clone()),
             _ => None,
         }
     }
@@ -119,13 +156,17 @@ impl Endpoint {
     /// The error of a connection, with the name of the server: a program with several channels must know which.
     #[cold]
     pub(crate) fn named(&self, status: Status) -> Status {
-        let message = format!("{}: {}", self.0.address, status.message());
+        let message = format!("{}: {}", self.0.other, status.message());
         status.with_message(message)
     }
 
     /// Whether the connection that there is takes calls.
     pub(crate) fn takes_calls(&self) -> bool {
-        self.link().is_some_and(|link| link.is_usable())
+        match &self.0.lock().connection {
+            Connection::Ready(link) => link.is_usable(),
+            Connection::Given(link) => link.lock().wire.accepts_calls(),
+            _ => false,
+        }
     }
 
     /// The connection, when there is one that takes calls.
@@ -146,7 +187,7 @@ impl Endpoint {
                     drop(status);
                     Some(until)
                 }
-                Step::Rest(_, status) => return Err(status),
+                Step::Rest(_, status) | Step::Never(status) => return Err(status),
             };
             match rest {
                 None => changed.await,
@@ -157,27 +198,28 @@ impl Endpoint {
     }
 
     /// Waits until the server has shown that it speaks the protocol.
-    pub(crate) async fn established(&self) -> Result<(), Status> {
+    pub(crate) async fn established(&self) -> Result<Arc<Link>, Status> {
         let link = self.connected(false).await?;
-        link.established().await.map_err(|error| self.0.unreachable(&error))
+        link.established().await.map_err(|error| self.0.unreachable(&error))?;
+        Ok(link)
     }
 
-    /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
+    /// Why a call that waited has no connection.
     #[cold]
-    pub(crate) fn not_in_time(&self, status: Status) -> Status {
-        let reason = match &self.0.lock().failure {
-            Some(error) => format!("it waited for a connection to {}: {error}", self.0.address),
-            None => format!("it waited for a connection to {}", self.0.address),
-        };
-        let message = format!("{}: {reason}", status.message());
-        status.with_message(message).with_certainty(Certainty::NotSent)
+    pub(crate) fn reason(&self) -> String {
+        match &self.0.lock().failure {
+            Some(error) => format!("it waited for a connection to {}: {error}", self.0.other),
+            None => format!("it waited for a connection to {}", self.0.other),
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let Some(link) = self.link() else { return Snapshot::default() };
+        let Some(link) = self.link() else { return Snapshot { servers: 1, ..Snapshot::default() } };
         let state = link.lock();
         let wire = state.wire.snapshot();
         Snapshot {
+            servers: 1,
+            connections: 1,
             connected: state.wire.accepts_calls(),
             calls: wire.calls,
             pending: wire.pending,
@@ -194,6 +236,8 @@ enum Step {
     Wait,
     /// The last attempt failed, and the next is not made before this.
     Rest(Instant, Status),
+    /// There is no connection, and will be none.
+    Never(Status),
 }
 
 impl Inner {
@@ -204,6 +248,12 @@ impl Inner {
     /// Looks at the connection, and begins to connect if there is none.
     fn step(self: &Arc<Self>) -> Step {
         let mut state = self.lock();
+        if let Connection::Given(link) = &state.connection {
+            return match gone(link) {
+                None => Step::Ready(link.clone()),
+                Some(status) => Step::Never(status),
+            };
+        }
         if let Connection::Ready(link) = &state.connection {
             if link.is_usable() {
                 return Step::Ready(link.clone());
@@ -225,7 +275,8 @@ impl Inner {
             }
         }
         match &state.connection {
-            Connection::Ready(link) => return Step::Ready(link.clone()),
+            Connection::Ready(link) | Connection::Given(link) => return Step::Ready(link.clone()),
+            Connection::Never(status) => return Step::Never(status.clone()),
             Connection::Connecting(task) if !task.is_finished() => return Step::Wait,
             Connection::Resting(until, status) if now() < *until => {
                 return Step::Rest(*until, status.clone());
@@ -241,79 +292,86 @@ impl Inner {
     fn rest(&self, state: &mut State, error: &str) {
         state.failures = state.failures.saturating_add(1);
         state.failure = Some(error.to_owned());
-        let wait = self.backoff.wait(state.failures, fastrand::f64());
+        let backoff = self.making().map_or_else(Backoff::default, |making| making.backoff);
+        let wait = backoff.wait(state.failures, fastrand::f64());
         state.connection = Connection::Resting(now() + wait, self.unreachable(error));
     }
 
     fn unreachable(&self, error: &str) -> Status {
-        Status::unavailable(format!("cannot connect to {}: {error}", self.address))
+        Status::unavailable(format!("cannot connect to {}: {error}", self.other))
             .with_certainty(Certainty::NotSent)
     }
+
+    fn making(&self) -> Option<&Making> {
+        match &self.other {
+            Other::Server(_, making) => Some(making),
+            Other::Caller(_) | Other::Nobody => None,
+        }
+    }
+}
+
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(address, _) => address.fmt(f),
+            Self::Caller(peer) => write!(f, "the caller {peer}"),
+            Self::Nobody => f.write_str("nobody"),
+        }
+    }
+}
+
+/// Why a caller cannot be called, if it cannot.
+fn gone(link: &Link) -> Option<Status> {
+    let state = link.lock();
+    let why = match state.wire.error() {
+        Some(error) => format!("the caller {} is gone: {error}", link.peer()),
+        None if state.wire.accepts_calls() => return None,
+        None => format!("the caller {} is leaving and takes no more calls", link.peer()),
+    };
+    Some(Status::unavailable(why).with_certainty(Certainty::NotSent))
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         match &self.lock().connection {
-            Connection::Ready(link) => link.close(),
+            Connection::Ready(link) => match self.making() {
+                Some(making) if !making.router.is_empty() => link.leave(),
+                _ => link.close(),
+            },
             Connection::Connecting(task) => task.abort(),
-            Connection::Idle | Connection::Resting(..) => {}
+            // What was given is not ours to close.
+            Connection::Idle | Connection::Resting(..) | Connection::Given(_) | Connection::Never(_) => {}
         }
     }
 }
 
 /// Makes a connection and hands it to the endpoint. It does not keep the endpoint alive.
 async fn connect(endpoint: Weak<Inner>) {
-    let Some(attempt) = endpoint.upgrade().map(|inner| {
-        let limit = inner.connect_timeout;
-        (tokio::time::timeout(limit, inner.connector.connect(&inner.address)), limit)
-    }) else {
-        return;
-    };
-    let (attempt, limit) = attempt;
+    let attempt = endpoint.upgrade().and_then(|inner| {
+        let Other::Server(address, making) = &inner.other else { return None };
+        let limit = making.connect_timeout;
+        Some((tokio::time::timeout(limit, making.connector.connect(address)), limit))
+    });
+    let Some((attempt, limit)) = attempt else { return };
     let connected = match attempt.await {
         Ok(Ok(connected)) => Ok(connected),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no connection within {limit:.1?}")),
     };
     let Some(inner) = endpoint.upgrade() else { return };
+    let Some(making) = inner.making() else { return };
     let mut state = inner.lock();
     match connected {
         Ok((io, peer)) => {
-            let link = Link::new(connection(Role::Connector, &inner.config), peer);
+            let link = Link::new(connection(Role::Connector, &making.config), peer);
             // The driver owns the socket and ends when the link is closed and idle, which it is when the endpoint goes.
-            drop(tokio::spawn(Driver::new(io, link.clone(), ServesNothing)));
+            drop(tokio::spawn(Driver::new(io, link.clone(), Serving::new(making.router.clone()))));
             state.connection = Connection::Ready(link);
         }
         Err(error) => inner.rest(&mut state, &error),
     }
     drop(state);
     inner.changed.notify_waiters();
-}
-
-/// A client without services refuses its server's calls.
-struct ServesNothing;
-
-impl Dispatch for ServesNothing {
-    fn request(&mut self, _: &Arc<Link>, request: Incoming, answers: &mut Vec<Answer>) {
-        let status = Status::unimplemented("this client serves nothing");
-        let reply = (!request.oneway).then(|| (ResponseHead::refusal(status), bytes::Bytes::new()));
-        answers.push(Answer { stream: request.stream, reply });
-    }
-}
-
-impl Service<Request> for Endpoint {
-    type Response = Response;
-    type Error = Status;
-    type Future = EndpointCall;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    #[inline]
-    fn call(&mut self, request: Request) -> EndpointCall {
-        EndpointCall::new(self.clone(), request)
-    }
 }
 
 impl fmt::Debug for Endpoint {
@@ -323,11 +381,10 @@ impl fmt::Debug for Endpoint {
             Connection::Connecting(_) => "connecting",
             Connection::Ready(_) => "ready",
             Connection::Resting(..) => "resting",
+            Connection::Given(_) => "given",
+            Connection::Never(_) => "none",
         };
-        f.debug_struct("Endpoint")
-            .field("address", &self.0.address.to_string())
-            .field("state", &state)
-            .finish()
+        f.debug_struct("Endpoint").field("to", &self.0.other.to_string()).field("state", &state).finish()
     }
 }
 

@@ -11,6 +11,8 @@ use bytes::Bytes;
 
 use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Timings};
+use crate::client::cluster::Wish;
+use crate::client::destination::{Chosen, Connected, Destination};
 use crate::client::endpoint::Endpoint;
 use crate::context::now;
 use crate::metadata::Metadata;
@@ -26,7 +28,9 @@ const MOVES: u32 = 3;
 /// A call at its endpoint: waits for a connection if there is none, then for the answer.
 #[must_use = "futures do nothing unless polled"]
 pub struct EndpointCall {
-    endpoint: Endpoint,
+    to: Destination,
+    /// The server that was chosen, where there is a choice.
+    at: Option<Chosen>,
     request: Request,
     state: State,
     moves: u32,
@@ -34,15 +38,34 @@ pub struct EndpointCall {
 
 enum State {
     New,
-    Connecting(BoxFuture<Result<Arc<Link>, Status>>),
+    Connecting(BoxFuture<Result<Connected, Status>>),
     Running(Exchange),
     Failed(Status),
 }
 
 impl EndpointCall {
     #[inline]
-    pub(crate) fn new(endpoint: Endpoint, request: Request) -> Self {
-        Self { endpoint, request, state: State::New, moves: 0 }
+    pub(crate) fn new(to: Destination, request: Request) -> Self {
+        Self { to, at: None, request, state: State::New, moves: 0 }
+    }
+
+    /// The connection to go to, if one can be named without waiting.
+    #[inline]
+    fn link(&mut self) -> Option<Arc<Link>> {
+        let link = match self.to.only() {
+            Some(endpoint) => endpoint.link()?,
+            None => {
+                self.at = self.to.choose(&self.request);
+                self.at.as_ref()?.endpoint.link()?
+            }
+        };
+        (!self.request.wait_for_ready || link.is_established()).then_some(link)
+    }
+
+    /// The server that the call is at.
+    #[inline]
+    fn endpoint(&self) -> Option<&Endpoint> {
+        self.to.only().or(self.at.as_ref().map(|chosen| &chosen.endpoint))
     }
 
     /// Puts the call on a connection.
@@ -58,7 +81,7 @@ impl EndpointCall {
             deadline,
             attempt: request.attempt,
             is_retry: request.is_retry,
-            trace: request.trace.map(|trace| trace.to_bytes()),
+            trace: request.trace().map(|trace| trace.to_bytes()),
             metadata: request.metadata().clone(),
         };
         let outbound = Outbound {
@@ -78,8 +101,12 @@ impl EndpointCall {
 
     /// Looks for another connection, for the server cannot have run the call.
     #[cold]
-    fn moved(&mut self, status: Status) -> State {
+    fn moved(&mut self, mut status: Status) -> State {
         self.moves += 1;
+        if let Some(chosen) = self.at.take() {
+            self.request.tried.add(chosen.mark());
+            chosen.failed(&mut status);
+        }
         // A call that waits does so up to its deadline, however often it is disappointed.
         if self.moves > MOVES && !self.request.wait_for_ready {
             return State::Failed(status);
@@ -90,19 +117,19 @@ impl EndpointCall {
     /// Waits for a connection, up to the deadline.
     #[cold]
     fn connect(&self) -> State {
-        let (endpoint, wait) = (self.endpoint.clone(), self.request.wait_for_ready);
+        let (to, wish) = (self.to.clone(), Wish::of(&self.request));
         let Some(deadline) = self.request.deadline() else {
-            return State::Connecting(Box::pin(async move { endpoint.connected(wait).await }));
+            return State::Connecting(Box::pin(async move { to.connected(wish).await }));
         };
         let (began, mut status) = (now(), self.request.deadline_status());
         let method = self.request.method().path;
         State::Connecting(Box::pin(async move {
-            match tokio::time::timeout_at(deadline.into(), endpoint.connected(wait)).await {
+            match tokio::time::timeout_at(deadline.into(), to.connected(wish)).await {
                 Ok(connected) => connected,
                 Err(_) => {
                     let since = |at: Instant| at.saturating_duration_since(began);
                     status.hops_mut().push(Hop::unanswered(method, since(deadline), since(now())));
-                    Err(endpoint.not_in_time(status))
+                    Err(to.not_in_time(status))
                 }
             }
         }))
@@ -121,7 +148,7 @@ impl EndpointCall {
                 ResponseHead { status: Some(status), .. } => {
                     let status = from_peer(status, exchange, at);
                     // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
-                    if self.endpoint.takes_calls() {
+                    if self.endpoint().is_none_or(Endpoint::takes_calls) {
                         return Ok(Err(status));
                     }
                     status
@@ -136,10 +163,13 @@ impl EndpointCall {
                 status.hops_mut().push(exchange.hop(now()));
                 return Ok(Err(status));
             }
-            Outcome::Failed(status) => self.endpoint.named(status),
+            Outcome::Failed(status) => match self.endpoint() {
+                Some(endpoint) => endpoint.named(status),
+                None => status,
+            },
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
-        let again = self.moves == 0 || self.request.wait_for_ready;
+        let again = self.moves == 0 || self.to.has_others() || self.request.wait_for_ready;
         if again && status.code() == Code::Unavailable && status.certainty().is_safe_to_retry() {
             return Err(self.moved(status));
         }
@@ -181,12 +211,19 @@ impl Future for EndpointCall {
         let this = &mut *self;
         loop {
             let next = match &mut this.state {
-                State::New => match this.endpoint.link() {
-                    Some(link) if !this.request.wait_for_ready || link.is_established() => this.start(link),
-                    _ => this.connect(),
+                State::New => match this.link() {
+                    Some(link) => this.start(link),
+                    None => {
+                        // Whom the balancer chose is not usable any more: that is no call of theirs.
+                        this.at = None;
+                        this.connect()
+                    }
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
-                    Poll::Ready(Ok(link)) => this.start(link),
+                    Poll::Ready(Ok(Connected { at, link })) => {
+                        this.at = at;
+                        this.start(link)
+                    }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
                         will_wake_at_deadline();
@@ -199,7 +236,14 @@ impl Future for EndpointCall {
                         return Poll::Ready(Err(Status::internal("a call lost its exchange")));
                     };
                     match this.end(&exchange, outcome) {
-                        Ok(result) => return Poll::Ready(result),
+                        Ok(mut result) => {
+                            match (this.at.take(), &mut result) {
+                                (None, _) => {}
+                                (Some(chosen), Ok(_)) => chosen.succeeded(),
+                                (Some(chosen), Err(status)) => chosen.failed(status),
+                            }
+                            return Poll::Ready(result);
+                        }
                         Err(next) => next,
                     }
                 }

@@ -1,7 +1,7 @@
 //! The layers that every call of a channel passes, from the outside in:
 //!
 //! 1. the user's, in the order of the `.layer(…)` calls: the first sees a request first;
-//! 2. the endpoint, which waits for a connection and puts the call on it.
+//! 2. the destination, which chooses a server, waits for a connection and puts the call on it.
 //!
 //! The deadline is kept outside of all of them, by the call itself ([`Call`](crate::client::Call)), so that waiting
 //! anywhere below counts. Each layer stands within a [`Cast`](crate::call::service::Cast): its errors become statuses,
@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 
 use crate::call::service::{CastLayer, DynService, erase};
 use crate::call::{BoxFuture, Request, Response};
-use crate::client::endpoint::Endpoint;
+use crate::client::destination::Destination;
 use crate::client::exchange::EndpointCall;
 use crate::status::Status;
 
@@ -27,7 +27,7 @@ pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
 /// What a channel's calls go through.
 pub(crate) enum Calls {
     /// No layers of the user's: the type is known, and its future needs no box.
-    Bare(Endpoint),
+    Bare(Destination),
     Layered(Arc<dyn DynService>),
 }
 
@@ -43,21 +43,21 @@ pub(crate) enum StackCall {
     Ended,
 }
 
-/// Puts the layers over the endpoint, and erases the result once.
-pub(crate) fn stack<L>(layers: &L, endpoint: Endpoint) -> Arc<dyn DynService>
+/// Puts the layers over the destination, and erases the result once.
+pub(crate) fn stack<L>(layers: &L, destination: Destination) -> Arc<dyn DynService>
 where
-    L: Layer<Endpoint>,
+    L: Layer<Destination>,
     L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
     <L::Service as Service<Request>>::Future: Send + 'static,
 {
-    erase(layers.layer(endpoint))
+    erase(layers.layer(destination))
 }
 
 impl Calls {
     #[inline]
     pub(crate) fn call(&self, request: Request) -> StackCall {
         match self {
-            Self::Bare(endpoint) => StackCall::Bare(EndpointCall::new(endpoint.clone(), request)),
+            Self::Bare(destination) => StackCall::Bare(EndpointCall::new(destination.clone(), request)),
             Self::Layered(service) => StackCall::Layered(service.call(request)),
         }
     }

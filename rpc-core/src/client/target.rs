@@ -4,20 +4,54 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use crate::discovery::resolver::{InvalidName, Name};
 use crate::status::{Certainty, Status};
 use crate::transport::{Address, InvalidAddress};
 
-/// What names the servers that a channel's calls go to: today one [`Address`].
+/// What names the servers that a channel's calls go to: the [`Address`] of one, or a [`Name`] that a resolver knows.
+///
+/// `host:port`, `tcp://`, `unix://` and `memory://` are addresses; every other scheme is a name:
+/// `static://10.0.0.1:7000,10.0.0.2:7000`, `dns://orders.internal:7000`, `file:///run/services/demo.v1.Greeter`,
+/// `etcd://10.0.0.1:2379/demo.v1.Greeter`. A resolver that a channel is given for one of the address schemes comes first
+/// there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target(pub(crate) Address);
+pub struct Target(pub(crate) Kind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Address(Address),
+    Name(Name),
+}
 
 /// A text that is no target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidTarget(InvalidAddress);
+pub struct InvalidTarget(Invalid);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Invalid {
+    Address(InvalidAddress),
+    Name(InvalidName),
+    Scheme { target: String, known: String },
+}
+
+impl InvalidTarget {
+    /// A name whose scheme no resolver of the channel has.
+    pub(crate) fn scheme(name: &Name, known: &str) -> Self {
+        Self(Invalid::Scheme { target: name.to_string(), known: known.to_owned() })
+    }
+}
 
 impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Invalid::Address(error) => error.fmt(f),
+            Invalid::Name(error) => error.fmt(f),
+            Invalid::Scheme { target, known } => write!(
+                f,
+                "{target:?} has a scheme that this channel cannot resolve: it knows {known}; give \
+                 `Channel::builder(..)` the resolver of the scheme with `.resolver(..)`"
+            ),
+        }
     }
 }
 
@@ -43,13 +77,38 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        text.parse().map(Self).map_err(InvalidTarget)
+        match text.split_once("://") {
+            None | Some(("tcp" | "unix" | "memory", _)) => {
+                let address: Address =
+                    text.parse().map_err(|error| InvalidTarget(Invalid::Address(error)))?;
+                Ok(address.into())
+            }
+            Some(_) => {
+                let name = text.parse().map_err(|error| InvalidTarget(Invalid::Name(error)))?;
+                Ok(Self(Kind::Name(name)))
+            }
+        }
+    }
+}
+
+impl From<Address> for Target {
+    fn from(address: Address) -> Self {
+        Self(Kind::Address(address))
+    }
+}
+
+impl From<Name> for Target {
+    fn from(name: Name) -> Self {
+        Self(Kind::Name(name))
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Kind::Address(address) => address.fmt(f),
+            Kind::Name(name) => name.fmt(f),
+        }
     }
 }
 
@@ -79,18 +138,18 @@ impl IntoTarget for String {
 
 impl IntoTarget for Address {
     fn into_target(self) -> Result<Target, InvalidTarget> {
-        Ok(Target(self))
+        Ok(self.into())
     }
 }
 
 impl IntoTarget for &Address {
     fn into_target(self) -> Result<Target, InvalidTarget> {
-        Ok(Target(self.clone()))
+        Ok(self.clone().into())
     }
 }
 
 impl IntoTarget for SocketAddr {
     fn into_target(self) -> Result<Target, InvalidTarget> {
-        Ok(Target(self.into()))
+        Ok(Address::from(self).into())
     }
 }

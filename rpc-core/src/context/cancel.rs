@@ -60,6 +60,12 @@ impl Cancellation {
         self.reason.get()
     }
 
+    /// Whether it was never cancelled, and nobody has ever waited for it.
+    pub(crate) fn is_untouched(&mut self) -> bool {
+        let waiters = self.waiters.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.reason.get().is_none() && waiters.slots.is_empty()
+    }
+
     /// Cancels and wakes who waits; whether it was the first to do so. Allocates nothing.
     pub(crate) fn cancel(&self, reason: Reason) -> bool {
         if self.reason.set(reason).is_err() {

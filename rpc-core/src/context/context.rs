@@ -134,7 +134,7 @@ impl Context {
 
     /// Who called; `None` outside of a handler.
     pub fn peer(&self) -> Option<&Peer> {
-        self.call()?.peer.as_ref()
+        self.caller_link().map(|caller| caller.peer())
     }
 
     /// Whether this context has ended: it or a parent was cancelled, or the deadline has passed.

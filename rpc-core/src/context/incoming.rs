@@ -3,15 +3,15 @@
 //! Every method here goes to the nearest call of the chain, and does nothing if there is none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
+use crate::context::caller::Caller;
 use crate::context::cancel::{Cancellation, Reason};
 use crate::context::context::Context;
 use crate::context::node::{Kind, Node};
-use crate::context::peer::Peer;
 use crate::context::trace::TraceContext;
-use crate::metadata::Metadata;
+use crate::metadata::{InvalidName, Metadata};
 use crate::status::Hop;
 
 /// How many reports of nested calls a call keeps: more than a person reads, and few enough that a handler that starts
@@ -25,8 +25,8 @@ pub(crate) struct CallParts {
     pub(crate) deadline: Option<Instant>,
     /// What came with the request.
     pub(crate) metadata: Metadata,
-    /// Who calls.
-    pub(crate) peer: Option<Peer>,
+    /// Who calls, and over what.
+    pub(crate) caller: Option<Arc<dyn Caller>>,
     /// The trace that the call belongs to.
     pub(crate) trace: Option<TraceContext>,
     /// The method, as `service/Method`.
@@ -41,30 +41,87 @@ pub(crate) struct Call {
     pub(crate) method: &'static str,
     pub(crate) is_retry: bool,
     pub(crate) metadata: Metadata,
-    pub(crate) peer: Option<Peer>,
+    pub(crate) caller: Option<Arc<dyn Caller>>,
     pub(crate) trace: Option<TraceContext>,
     pub(crate) cancellation: Cancellation,
     /// Whether the handler was started.
     pub(crate) executed: AtomicBool,
     /// What the nested calls that were dropped unfinished knew of their time budget. Allocates with the first one.
     pub(crate) hops: Mutex<Vec<Hop>>,
+    /// What the handler sends beside its reply. Most send nothing.
+    pub(crate) reply: OnceLock<Box<Mutex<Metadata>>>,
 }
 
 impl Context {
     /// The context of a call that comes in: one allocation in all.
     pub(crate) fn for_call(parts: CallParts) -> Self {
-        let CallParts { deadline, metadata, peer, trace, method, is_retry } = parts;
+        let CallParts { deadline, metadata, caller, trace, method, is_retry } = parts;
         let call = Call {
             method,
             is_retry,
             metadata,
-            peer,
+            caller,
             trace,
             cancellation: Cancellation::default(),
             executed: AtomicBool::new(false),
             hops: Mutex::new(Vec::new()),
+            reply: OnceLock::new(),
         };
         Self(Some(Node::new(None, deadline, Kind::Call(call))))
+    }
+
+    /// The context of a call that comes in, in the place of one that is over, of the same caller: nothing is allocated if
+    /// nobody else has that one any more, and nobody had an interest in its end (200 instructions less a call).
+    pub(crate) fn renewed(mut self, parts: CallParts, caller: impl FnOnce() -> Arc<dyn Caller>) -> Self {
+        let node = self.0.as_mut().and_then(Arc::get_mut);
+        if let Some(Node { deadline, kind: Kind::Call(call), .. }) = node
+            && call.cancellation.is_untouched()
+        {
+            *deadline = parts.deadline;
+            call.method = parts.method;
+            call.is_retry = parts.is_retry;
+            call.metadata = parts.metadata;
+            call.trace = parts.trace;
+            call.reply.take();
+            *call.executed.get_mut() = false;
+            call.hops.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+            return self;
+        }
+        Self::for_call(CallParts { caller: Some(caller()), ..parts })
+    }
+
+    /// The connection that the call came over; `None` outside of a handler.
+    #[inline]
+    pub(crate) fn caller_link(&self) -> Option<&Arc<dyn Caller>> {
+        self.call()?.caller.as_ref()
+    }
+
+    /// Sends an entry of metadata with the reply, or with the error if there will be one, in place of any that has this
+    /// name. For a handler, and for what it calls; see [`Metadata`] for what a name may be. Does nothing outside of a
+    /// handler, and nothing once the answer has left.
+    ///
+    /// ```
+    /// use rpc_core::{Context, Status};
+    ///
+    /// async fn look_up(name: String) -> Result<String, Status> {
+    ///     Context::current().set_reply_metadata("cache", "miss")?;
+    ///     Ok(name)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidName`] if the name may not be one; it converts into a [`Status`](crate::Status).
+    pub fn set_reply_metadata(&self, name: &str, value: impl Into<bytes::Bytes>) -> Result<(), InvalidName> {
+        let Some(call) = self.call() else { return Metadata::new().insert(name, value) };
+        let reply = call.reply.get_or_init(Box::default);
+        reply.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value)
+    }
+
+    /// Takes what the handler sends beside its reply.
+    #[inline]
+    pub(crate) fn take_reply_metadata(&self) -> Option<Metadata> {
+        let reply = self.call()?.reply.get()?;
+        Some(std::mem::take(&mut *reply.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Ends the call and everything below it; whether it was the first to do so. Only a user's own words allocate.
@@ -120,7 +177,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::context::now;
+    use crate::context::{Peer, now};
+
+    #[derive(Debug)]
+    struct Connection(Peer);
+
+    impl Caller for Connection {
+        fn peer(&self) -> &Peer {
+            &self.0
+        }
+    }
 
     fn call(deadline: Option<Instant>) -> Context {
         let mut metadata = Metadata::new();
@@ -129,11 +195,15 @@ mod tests {
         Context::for_call(CallParts {
             deadline,
             metadata,
-            peer: Some(Peer::new("here")),
+            caller: Some(caller()),
             trace,
             method: "test.Echo/echo",
             is_retry: false,
         })
+    }
+
+    fn caller() -> Arc<dyn Caller> {
+        Arc::new(Connection(Peer::new("here")))
     }
 
     fn hop(method: &str) -> Hop {
@@ -153,6 +223,41 @@ mod tests {
     }
 
     #[test]
+    fn a_context_that_is_over_is_used_again_and_tells_nothing_of_the_call_before() {
+        fn next() -> CallParts {
+            CallParts {
+                deadline: None,
+                metadata: Metadata::new(),
+                caller: None,
+                trace: None,
+                method: "test.Echo/next",
+                is_retry: true,
+            }
+        }
+
+        let over = call(Some(now()));
+        over.mark_executed();
+        over.report_hop(hop("B/b"));
+        over.set_reply_metadata("cache", "miss").unwrap();
+        let place = Arc::as_ptr(over.0.as_ref().unwrap());
+        let context = over.renewed(next(), caller);
+        assert_eq!(Arc::as_ptr(context.0.as_ref().unwrap()), place);
+        assert_eq!(
+            (context.deadline(), context.trace(), context.method()),
+            (None, None, Some("test.Echo/next"))
+        );
+        assert!(context.metadata().is_empty() && context.is_retry() && !context.was_executed());
+        assert!(context.take_hops().is_empty() && context.take_reply_metadata().is_none());
+
+        // What a task still has, or what was cancelled, is left alone.
+        let task = context.clone();
+        let context = context.renewed(next(), caller);
+        assert!(!Arc::ptr_eq(task.0.as_ref().unwrap(), context.0.as_ref().unwrap()));
+        context.cancel_call(Reason::Caller);
+        assert!(context.renewed(next(), caller).status().is_none());
+    }
+
+    #[test]
     fn marks_and_reports_go_to_the_nearest_call() {
         let context = call(None);
         let child = context.with_value(7);
@@ -164,6 +269,18 @@ mod tests {
         context.report_hop(hop("B/two"));
         assert_eq!(child.take_hops(), [hop("B/one"), hop("B/two")]);
         assert_eq!(context.take_hops(), []);
+    }
+
+    #[test]
+    fn the_reply_s_metadata_is_the_call_s_and_the_last_entry_of_a_name_stays() {
+        let context = call(None);
+        assert_eq!(context.take_reply_metadata(), None);
+        context.with_value(7).set_reply_metadata("cache", "miss").unwrap();
+        context.set_reply_metadata("cache", "hit").unwrap();
+        assert!(context.set_reply_metadata("not a name", "").is_err());
+        let metadata = context.take_reply_metadata().unwrap();
+        assert_eq!(metadata.iter().collect::<Vec<_>>(), [("cache", b"hit".as_slice())]);
+        assert!(context.metadata().get("cache").is_none(), "what came is not what goes");
     }
 
     #[test]
@@ -180,6 +297,8 @@ mod tests {
     fn the_background_takes_marks_and_reports_and_forgets_them() {
         let background = Context::background();
         background.mark_executed();
+        background.set_reply_metadata("cache", "miss").unwrap();
+        assert!(background.take_reply_metadata().is_none());
         background.report_hop(hop("B/b"));
         assert!(!background.was_executed() && background.take_hops().is_empty());
         assert!(!background.cancel_call(Reason::Caller));

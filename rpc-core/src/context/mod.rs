@@ -3,8 +3,8 @@
 //! In reading order: `context` (the type), `node` (the chain that it points to), `incoming` (a call, as the root of a
 //! chain), `cancel` (one place that can be cancelled, and who waits there), `cancelled` (waiting for the end, and
 //! bringing it about), `scope` (which context is the current one, and tasks that keep it), `group` (tasks of which the
-//! first error ends the rest), `trace` (W3C trace context), `peer` (the other end), `clock` (the time, which tests may
-//! stop).
+//! first error ends the rest), `trace` (W3C trace context), `peer` (the other end), `caller` (the connection to it),
+//! `clock` (the time, which tests may stop).
 //!
 //! A context is a chain of small nodes, each made from its parent and never changed. Two rules give its direction:
 //!
@@ -57,6 +57,7 @@
 //! A `OnceLock<T>` makes a slot for one answer, a `Mutex<Vec<T>>` one for many. The type of the slot is its name, so
 //! wrap it in a struct of your own.
 
+mod caller;
 mod cancel;
 mod cancelled;
 mod clock;
@@ -69,6 +70,7 @@ mod peer;
 mod scope;
 mod trace;
 
+pub(crate) use caller::Caller;
 pub(crate) use cancel::Reason;
 pub(crate) use cancelled::Registration;
 pub use cancelled::{CancelHandle, Cancelled};

@@ -19,7 +19,7 @@ use crate::metadata::Metadata;
 pub(crate) struct Node {
     parent: Option<Arc<Self>>,
     /// The own deadline or the parent's, whichever is nearer.
-    deadline: Option<Instant>,
+    pub(in crate::context) deadline: Option<Instant>,
     /// Whether this node or one above it can be cancelled: a call made below none of those need not look.
     cancellable: bool,
     pub(crate) kind: Kind,

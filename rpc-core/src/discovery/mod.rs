@@ -17,14 +17,20 @@
 //! # }
 //! ```
 
+pub mod cache;
+pub mod feed;
+pub mod file;
 pub mod instance;
 pub mod name;
 pub mod record;
 pub mod registry;
 pub mod resolver;
 pub mod snapshot;
+pub mod view;
 pub mod watch;
 
+pub use cache::Cache;
+pub use feed::{Feed, Feeds};
 pub use instance::{Instance, State};
 pub use registry::Registry;
 pub use snapshot::Snapshot;

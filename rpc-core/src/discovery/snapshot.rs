@@ -25,6 +25,12 @@ impl Snapshot {
         &self.instances
     }
 
+    /// The instance of this id.
+    pub fn get(&self, id: &str) -> Option<&Instance> {
+        let at = self.instances.binary_search_by(|instance| instance.id.as_str().cmp(id)).ok()?;
+        self.instances.get(at)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty()

@@ -55,6 +55,13 @@ impl Publisher {
         });
     }
 
+    /// Publishes a list that was kept from an earlier time, because nothing newer could be learnt.
+    pub fn publish_old(&self, snapshot: Snapshot, error: Status) {
+        self.known.send_modify(|known| {
+            *known = Known { snapshot: Some(snapshot), error: Some(error), failures: known.failures };
+        });
+    }
+
     /// Says that nothing newer could be learnt. The list that there is stays.
     pub fn fail(&self, error: Status) {
         self.known.send_modify(|known| {
@@ -77,6 +84,21 @@ impl Publisher {
     /// It can be dropped at any time.
     pub async fn closed(&self) {
         self.known.closed().await;
+    }
+
+    /// The newest list, if there is one yet.
+    pub fn current(&self) -> Option<Snapshot> {
+        self.known.borrow().snapshot.clone()
+    }
+
+    /// Whether the last attempt to learn more failed.
+    pub fn is_old(&self) -> bool {
+        self.known.borrow().error.is_some()
+    }
+
+    /// Whether there is a reader.
+    pub fn is_watched(&self) -> bool {
+        self.known.receiver_count() > 0
     }
 
     /// One more reader.
@@ -120,9 +142,14 @@ impl Watch {
         self.known.borrow().snapshot.clone()
     }
 
-    /// Why nothing newer could be learnt, if that is so.
+    /// Why nothing newer could be learnt, if that is so: the list, if there is one, is then old.
     pub fn error(&self) -> Option<Status> {
         self.known.borrow().error.clone()
+    }
+
+    /// Whether whoever published is gone: no newer list will come.
+    pub fn is_closed(&self) -> bool {
+        self.known.has_changed().is_err()
     }
 
     /// Asks for the list to be looked at again soon. Who publishes decides when, and at most how often.

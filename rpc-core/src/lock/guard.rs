@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::call::race::{Either, race};
 use crate::status::{Certainty, Status};
 
 /// A number that grows with each time that a lock is acquired.
@@ -112,11 +113,10 @@ impl Guard {
     /// # Errors
     /// `ABORTED` if the lock is lost; whether the work was done is then not known.
     pub async fn while_held<F: Future>(&self, work: F) -> Result<F::Output, Status> {
-        tokio::select! {
-            // A lock that is lost already does not even begin.
-            biased;
-            why = self.lost() => Err(why),
-            output = work => Ok(output),
+        // A lock that is lost already does not even begin.
+        match race(self.lost(), work).await {
+            Either::First(why) => Err(why),
+            Either::Second(output) => Ok(output),
         }
     }
 

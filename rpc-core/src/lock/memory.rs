@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::call::BoxFuture;
+use crate::call::race::{Either, race};
 use crate::context::now;
 use crate::lock::guard::{self, FencingToken, Guard};
 use crate::lock::{Lock, Options};
@@ -80,11 +81,8 @@ impl MemoryLock {
         let (guard, mut keeper) = guard::new(&place.text, token);
         // It ends with the guard.
         tokio::spawn(async move {
-            let revoked = tokio::select! {
-                () = keeper.released() => false,
-                () = place.name.revoked.notified() => true,
-            };
-            if revoked {
+            let ended = race(keeper.released(), place.name.revoked.notified()).await;
+            if let Either::Second(()) = ended {
                 // First the holder hears, then the next one gets it.
                 keeper.lost(Status::aborted("it was revoked"));
                 drop(permit);

@@ -6,16 +6,39 @@
 //! | [`Timeout`] | ✓ | ✓ | gives each call no more than so much time |
 //! | [`ConcurrencyLimit`] | ✓ | ✓ | lets so many calls run at once, and so many wait |
 //! | [`Trace`] | ✓ | ✓ | a `tracing` span for each call, W3C trace context across hops |
+//! | [`from_fn`](from_fn()) | ✓ | ✓ | what an async function of yours does |
 //! | [`CatchPanic`] | ✓ | ✓ | makes a panic below an `INTERNAL` status |
 //!
-//! The first layer that is added is the outermost. A layer of your own is any tower layer; the two traits that it
-//! takes are re-exported here, so that tower need not be a dependency of yours:
+//! The first layer that is added is the outermost. One of your own is an async function, by [`from_fn`](from_fn()):
 //!
 //! ```
-//! use rpc_core::middleware::{ConcurrencyLimitLayer, RetryLayer, Service, TraceLayer, layer_fn, retry};
+//! use rpc_core::middleware::{ConcurrencyLimitLayer, Next, RetryLayer, TraceLayer, from_fn, retry};
 //! use rpc_core::{Channel, Request, Response, Status};
 //!
 //! /// Names the tenant in every request.
+//! async fn tenant(mut request: Request, next: Next) -> Result<Response, Status> {
+//!     request.metadata_mut().insert("tenant", "a")?;
+//!     next.run(request).await
+//! }
+//!
+//! let channel = Channel::builder("localhost:7000")
+//!     .layer(TraceLayer::client())
+//!     .layer(RetryLayer::new(retry::Policy::default()))
+//!     .layer(ConcurrencyLimitLayer::new(1_000))
+//!     .layer(from_fn(tenant))
+//!     .build()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Or it is any tower layer over [`Request`](crate::Request) and [`Response`](crate::Response), which costs no box for
+//! each call, and may be published for others. The traits that it takes are re-exported here, so that tower need not be
+//! a dependency of yours:
+//!
+//! ```
+//! use std::task::{Context, Poll};
+//! use rpc_core::middleware::{Service, layer_fn};
+//! use rpc_core::{Channel, Request, Response, Status};
+//!
 //! #[derive(Clone)]
 //! struct Tenant<S>(S);
 //!
@@ -24,7 +47,7 @@
 //!     type Error = Status;
 //!     type Future = S::Future;
 //!
-//!     fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Status>> {
+//!     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
 //!         self.0.poll_ready(cx)
 //!     }
 //!
@@ -35,17 +58,13 @@
 //!     }
 //! }
 //!
-//! let channel = Channel::builder("localhost:7000")
-//!     .layer(TraceLayer::client())
-//!     .layer(RetryLayer::new(retry::Policy::default()))
-//!     .layer(ConcurrencyLimitLayer::new(1_000))
-//!     .layer(layer_fn(Tenant))
-//!     .build()?;
+//! let channel = Channel::builder("localhost:7000").layer(layer_fn(Tenant)).build()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod catch_panic;
 pub mod concurrency;
+pub mod from_fn;
 #[cfg(test)]
 pub(crate) mod mock;
 pub mod retry;
@@ -54,6 +73,7 @@ pub mod trace;
 
 pub use catch_panic::{CatchPanic, CatchPanicLayer};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer};
+pub use from_fn::{FromFn, FromFnLayer, Next, from_fn};
 pub use retry::{Retry, RetryLayer};
 pub use timeout::{Timeout, TimeoutLayer};
 pub use tower::layer::layer_fn;

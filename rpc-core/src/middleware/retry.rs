@@ -182,6 +182,9 @@ where
                     let (Err(status), Some(again)) = (&result, this.again.as_mut()) else {
                         return Poll::Ready(result);
                     };
+                    if let Some(server) = status.origin() {
+                        again.request.tried.add(server);
+                    }
                     match again.policy.next(status, &again.request, again.made, now()) {
                         Some(at) => State::Waiting { timer: Box::pin(sleep_until(at)) },
                         None => return Poll::Ready(result),

@@ -12,6 +12,7 @@ use crate::call::service::CastLayer;
 use crate::call::{Request, Response};
 use crate::server::accept::{self, Shared};
 use crate::server::router::Router;
+use crate::server::services::{Entry, IntoServices, Services};
 use crate::server::stack::{Bare, Handlers, Layered, Layers, Stack};
 use crate::server::{Serve, Server};
 use crate::status::Status;
@@ -106,6 +107,9 @@ impl IntoAddress for std::net::SocketAddr {
     }
 }
 
+/// How long handlers run in place in one go, unless told otherwise.
+pub(crate) const IN_PLACE: Duration = Duration::from_micros(100);
+
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
@@ -113,7 +117,7 @@ impl Builder {
             layers: Identity::new(),
             config: wire::Config::default(),
             max_connections: 65_536,
-            in_place: Duration::from_micros(100),
+            in_place: IN_PLACE,
             layered: false,
         }
     }
@@ -126,8 +130,12 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Puts a layer round every handler, inside of those that were added before. Any tower layer whose service takes a
-    /// [`Request`], gives a [`Response`], and whose error is a [`Status`] or any boxed error.
+    /// Puts a layer round every handler, inside of those that were added before: the first one sees a request
+    /// first, and its reply last.
+    ///
+    /// It is one of [`middleware`](crate::middleware), an async function by
+    /// [`from_fn`](crate::middleware::from_fn()), or any tower layer whose service takes a [`Request`], gives a
+    /// [`Response`], and whose error is a [`Status`] or converts into a boxed one.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
         let Self { services, layers, config, max_connections, in_place, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
@@ -217,16 +225,24 @@ where
         accept::Local(router.map(|router| Arc::new(Shared::new(router, config, max))))
     }
 
-    /// The services as one table of methods, each within the layers.
-    pub(crate) fn router(self) -> Result<Arc<Router>, BindError> {
-        let layers: Box<dyn Layers> =
-            if self.layered { Box::new(Layered(self.layers)) } else { Box::new(Bare) };
-        let mut router = Router::new(self.in_place);
-        for (descriptor, handlers) in self.services {
-            let service = layers.wrap(handlers);
-            router.add(descriptor.name, descriptor.methods, &service).map_err(BindError::Services)?;
-        }
-        Ok(Arc::new(router))
+    /// The services as one table of methods.
+    fn router(self) -> Result<Arc<Router>, BindError> {
+        Router::new(self.into_services()).map(Arc::new).map_err(BindError::Services)
+    }
+}
+
+/// The services, each within the layers. Address, limits and patience are not what is served, and are left out.
+impl<L> IntoServices for Builder<L>
+where
+    L: Layer<Handlers> + Send + Sync + 'static,
+    L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    fn into_services(self) -> Services {
+        let Self { services, layers, layered, in_place, .. } = self;
+        let layers: Box<dyn Layers> = if layered { Box::new(Layered(layers)) } else { Box::new(Bare) };
+        let entry = |(descriptor, handlers)| Entry { descriptor, service: layers.wrap(handlers), in_place };
+        Services(services.into_iter().map(entry).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::call::request::Deadline;
+use crate::call::request::{Deadline, Source};
 use crate::call::{BoxFuture, Request, Response};
 use crate::context::{CallParts, Context, TraceContext, now};
 use crate::server::exchange::{self, Polled, Task};
@@ -22,6 +22,8 @@ pub(crate) struct Serving {
     /// The routes of the names that the peer has bound, by number.
     bound: Vec<Option<Arc<Route>>>,
     batch: Option<Batch>,
+    /// The context of the last call that was done at once, for the next one.
+    spare: Context,
 }
 
 /// Handlers that run in place one after the other, without a look at the clock between one's end and the next one's
@@ -36,7 +38,7 @@ struct Batch {
 
 impl Serving {
     pub(crate) fn new(router: Arc<Router>) -> Self {
-        Self { router, bound: Vec::new(), batch: None }
+        Self { router, bound: Vec::new(), batch: None, spare: Context::background() }
     }
 
     /// The route of a request: by number where the name is bound, a look-up by name the first time.
@@ -88,14 +90,15 @@ impl Dispatch for Serving {
                 at
             }
         };
-        let context = Context::for_call(CallParts {
+        let parts = CallParts {
             deadline,
             metadata: std::mem::take(&mut head.metadata),
-            peer: Some(link.peer().clone()),
+            caller: None,
             trace: head.trace.and_then(|trace| TraceContext::from_bytes(&trace)),
             method: route.method.path,
             is_retry: head.is_retry,
-        });
+        };
+        let context = std::mem::take(&mut self.spare).renewed(parts, || link.clone());
         let request = request(&route, &head, body, context.clone(), received, deadline);
         let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
 
@@ -117,9 +120,16 @@ impl Dispatch for Serving {
             batch.last = ended;
         }
         match polled {
-            Polled::Ready(result) => answers.push(call.answer(result, took)),
+            Polled::Ready(result) => {
+                answers.push(call.answer(result, took));
+                self.spare = call.context;
+            }
             Polled::Pending(future) => Task::start(link, call, Start::Future(future)),
         }
+    }
+
+    fn rest(&mut self) {
+        self.spare = Context::background();
     }
 }
 
@@ -138,14 +148,11 @@ fn request(
     deadline: Option<Instant>,
 ) -> Request {
     Request {
-        deadline: deadline.map(|at| Deadline { at, since: received, source: "caller" }),
-        trace: context.trace(),
-        peer: context.peer().cloned(),
+        deadline: deadline.map(|at| Deadline { at, since: received, source: Source::Caller }),
         attempt: head.attempt,
         is_retry: head.is_retry,
         context,
-        // It is in the context; what a layer changes goes here, and so to the handler.
-        metadata: None,
+        is_incoming: true,
         ..Request::new(route.method, head.codec, body)
     }
 }

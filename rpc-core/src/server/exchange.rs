@@ -76,13 +76,20 @@ impl Call {
         if self.oneway {
             return Answer { stream: self.stream, reply: None };
         }
+        let own = self.context.take_reply_metadata();
         let reply = match result {
             Ok(response) => {
-                let (body, metadata, _) = response.into_parts();
+                let (body, mut metadata, _) = response.into_parts();
+                if let Some(own) = own {
+                    metadata.extend(own);
+                }
                 (ResponseHead { status: None, queue, handler, metadata }, body)
             }
             Err(status) => {
-                let status = self.outgoing(status, queue, handler);
+                let mut status = self.outgoing(status, queue, handler);
+                if let Some(own) = own {
+                    status.metadata_mut().extend(own);
+                }
                 (
                     ResponseHead { status: Some(status), queue, handler, metadata: Metadata::new() },
                     Bytes::new(),

@@ -25,7 +25,7 @@ where
             .with_certainty(Certainty::NotExecuted));
         };
         let mut context = std::mem::take(&mut request.context);
-        if let Some(metadata) = request.metadata.take() {
+        if let Some(metadata) = request.take_changed_metadata() {
             // A layer has changed what the call came with.
             context = context.with_metadata(metadata);
         }

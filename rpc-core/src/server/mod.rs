@@ -1,8 +1,8 @@
 //! How a call arrives.
 //!
 //! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `drain` (the
-//! orderly end), `connection` (the calls of one connection), `router` (from a name to a handler), `stack` (the layers
-//! round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
+//! orderly end), `connection` (the calls of one connection), `services` (what is served, by a server or by a client that is
+//! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
 //! back).
 //!
 //! ```
@@ -39,6 +39,7 @@ mod drain;
 pub(crate) mod exchange;
 pub mod handler;
 pub(crate) mod router;
+pub(crate) mod services;
 mod stack;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ use tokio::task::JoinHandle;
 
 pub use builder::{BindError, Builder, IntoAddress};
 pub use drain::{Late, Report};
+pub use services::{IntoServices, Services};
 pub use stack::{Handlers, Stack};
 
 use crate::call::{BoxFuture, Request, Response, ServiceDescriptor};

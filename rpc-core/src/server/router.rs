@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::call::MethodDescriptor;
 use crate::call::service::DynService;
+use crate::call::{MethodDescriptor, ServiceDescriptor};
 use crate::server::Counters;
+use crate::server::services::{Entry, Services};
 
-/// Every method that a server has, by its full name. Looked up once for each method and connection.
+/// Every method that one side of a connection serves, by its full name. Looked up once for each method and connection.
+#[derive(Default)]
 pub(crate) struct Router {
     routes: HashMap<&'static str, Arc<Route>>,
     services: Vec<&'static str>,
-    /// How long handlers may run in place in one go, before the rest get tasks.
-    in_place: Duration,
 }
 
 /// What is known of one method of a server.
@@ -29,35 +29,44 @@ pub(crate) struct Route {
 }
 
 impl Router {
-    /// No methods yet.
-    pub(crate) fn new(in_place: Duration) -> Self {
-        Self { routes: HashMap::new(), services: Vec::new(), in_place }
+    /// A table of these services' methods, or why they do not go together.
+    pub(crate) fn new(services: Services) -> Result<Self, String> {
+        let mut router = Self::default();
+        for Entry { descriptor, service, in_place } in services.0 {
+            router.add(descriptor, &service, in_place)?;
+        }
+        Ok(router)
     }
 
-    /// Adds a service's methods.
-    pub(crate) fn add(
+    fn add(
         &mut self,
-        name: &'static str,
-        methods: &'static [MethodDescriptor],
+        descriptor: &'static ServiceDescriptor,
         service: &Arc<dyn DynService>,
+        in_place: Duration,
     ) -> Result<(), String> {
+        let name = descriptor.name;
         if self.services.contains(&name) {
             return Err(format!(
                 "two services are called {name}; give one another name: #[service(name = \"…\")]"
             ));
         }
         self.services.push(name);
-        for method in methods {
+        for method in descriptor.methods {
             let route = Route {
                 method,
                 service: service.clone(),
-                in_place: self.in_place,
+                in_place,
                 slowness: AtomicU32::new(0),
                 counters: Counters::default(),
             };
             self.routes.insert(method.path, Arc::new(route));
         }
         Ok(())
+    }
+
+    /// Whether nothing is served.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.services.is_empty()
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<&Arc<Route>> {
@@ -80,8 +89,13 @@ impl Router {
                 .collect();
             methods.sort_unstable();
             format!("the service {service} has no method {method:?}; it has {}", methods.join(", "))
+        } else if self.services.is_empty() {
+            format!(
+                "no service {service:?} here: this side of the connection serves nothing; a client serves what it gives \
+                 to Channel::builder(…).serve(…)"
+            )
         } else {
-            format!("no service {service:?} here; this server has {}", self.services.join(", "))
+            format!("no service {service:?} here, only {}", self.services.join(", "))
         }
     }
 }

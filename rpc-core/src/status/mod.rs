@@ -52,6 +52,8 @@ struct Inner {
     hops: Vec<Hop>,
     /// Whether metadata and retry-after are a peer's, so that they must not travel further.
     from_peer: bool,
+    /// The server that it happened at, where there was a choice: for a layer that tries again, which is to try another.
+    origin: Option<u64>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -78,6 +80,7 @@ impl Status {
             retry_after: None,
             hops: Vec::new(),
             from_peer: false,
+            origin: None,
             source: None,
         }))
     }
@@ -168,6 +171,10 @@ impl Status {
         self.0.metadata = metadata;
     }
 
+    pub(crate) fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.metadata
+    }
+
     pub(crate) fn set_retry_after(&mut self, wait: Option<Duration>) {
         self.0.retry_after = wait;
     }
@@ -179,6 +186,14 @@ impl Status {
             self.0.metadata = Metadata::new();
             self.0.retry_after = None;
         }
+    }
+
+    pub(crate) fn origin(&self) -> Option<u64> {
+        self.0.origin
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: u64) {
+        self.0.origin = Some(origin);
     }
 
     /// Marks the status as one that a peer sent.

@@ -26,6 +26,9 @@ use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
 pub(crate) trait Dispatch: Send + 'static {
     /// A call came. It is answered through `answers`, or later through [`Link::served`].
     fn request(&mut self, link: &Arc<Link>, request: Incoming, answers: &mut Vec<Answer>);
+
+    /// The connection has been idle for a while: what is kept for the next call may go.
+    fn rest(&mut self) {}
 }
 
 /// The answer to a call that was complete at once.
@@ -86,8 +89,8 @@ pub(crate) struct Driver<D> {
     ends_at: Option<Instant>,
     /// Bytes of answers that waited to be written when last looked at.
     owed: usize,
-    /// Whether those who wait for the connection to be established have been told.
-    settled: bool,
+    /// What those who wait for it were told: whether the connection is established or over, and whether it takes calls.
+    told: (bool, bool),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,7 +124,7 @@ impl<D: Dispatch> Driver<D> {
             phase: Phase::Open,
             ends_at: None,
             owed: 0,
-            settled: false,
+            told: (false, true),
         }
     }
 
@@ -305,7 +308,7 @@ impl<D: Dispatch> Driver<D> {
         }
         self.dispatch();
 
-        let (timeout, turns, settled);
+        let (timeout, turns, standing);
         {
             let mut state = self.link.lock();
             Self::answer(&mut state, &mut self.answers, at);
@@ -313,18 +316,21 @@ impl<D: Dispatch> Driver<D> {
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
             }
+            if self.phase == Phase::Open && state.is_over() {
+                self.phase = Phase::Flushing;
+                // Whoever kept the connection to call back later is told at once that it is too late.
+                state.wire.handle_lost("it was closed");
+            }
             state.settle(Some(at));
             state.take_wakers(&mut self.wakers);
-            if self.phase == Phase::Open && (state.wire.is_drained() || (state.closing && state.is_idle())) {
-                self.phase = Phase::Flushing;
-            }
             timeout = state.wire.poll_timeout();
-            settled = state.wire.is_established() || state.wire.error().is_some();
+            let settled = state.wire.is_established() || state.wire.error().is_some();
+            standing = (settled, state.wire.accepts_calls() && !state.closing);
             turns = state.wire.has_turns() && !self.out.is_empty();
             self.owed = state.owed();
         }
         self.wake();
-        if settled && !std::mem::replace(&mut self.settled, settled) {
+        if std::mem::replace(&mut self.told, standing) != standing {
             self.link.tell_settled();
         }
         if self.phase != Phase::Open && self.ends_at.is_none() {
@@ -378,6 +384,7 @@ impl<D: Dispatch> Driver<D> {
         self.inbound = VecDeque::new();
         self.answers = Vec::new();
         self.wakers = Vec::new();
+        self.dispatch.rest();
         self.link.lock().shrink();
     }
 

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::call::Peer;
-use crate::context::{Context, Reason, now};
+use crate::context::{Caller, Context, Reason, now};
 use crate::status::{Certainty, Status};
 use crate::transport::slot::{Outcome, Slots};
 use crate::wire::{
@@ -26,7 +26,7 @@ use crate::wire::{
 pub(crate) struct Link {
     state: Mutex<State>,
     peer: Peer,
-    /// Told when the peer's SETTINGS have come, or never will.
+    /// Told when the peer's SETTINGS have come, or never will; and when it takes no more calls.
     settled: Notify,
 }
 
@@ -103,6 +103,17 @@ impl Link {
                 if state.wire.is_established() {
                     return Ok(());
                 }
+            }
+            settled.await;
+        }
+    }
+
+    /// Waits until no call can be opened any more: the peer drains, or the connection has ended.
+    pub(crate) async fn unusable(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.is_usable() {
+                return;
             }
             settled.await;
         }
@@ -185,6 +196,14 @@ impl Link {
     /// Lets the connection end when nothing is open on it any more.
     pub(crate) fn close(&self) {
         self.with(|state| state.closing = true);
+    }
+
+    /// The same, and tells the peer to call no more: what it has sent by the time that it hears of it is still served.
+    pub(crate) fn leave(&self) {
+        self.with(|state| {
+            state.wire.drain(now());
+            state.closing = true;
+        });
     }
 }
 
@@ -315,6 +334,11 @@ impl State {
         }
     }
 
+    /// Whether all has been said that ever will be.
+    pub(crate) fn is_over(&self) -> bool {
+        if self.closing { self.is_idle() && !self.wire.is_announcing() } else { self.wire.is_drained() }
+    }
+
     /// The handler's task and context of a call that is to end.
     pub(crate) fn serving(&mut self, stream: StreamId) -> Option<(Context, Option<AbortHandle>)> {
         let serving = self.serving.get(self.wire.token(stream).0 as usize)?;
@@ -338,6 +362,13 @@ pub(crate) fn context_reason(reason: CancelReason) -> Reason {
         CancelReason::Deadline => Reason::Deadline,
         CancelReason::ConnectionLost => Reason::ConnectionLost,
         _ => Reason::Caller,
+    }
+}
+
+/// What a handler's context keeps, to call back.
+impl Caller for Link {
+    fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 

@@ -329,8 +329,10 @@ pub(crate) fn message_length(header: &[u8]) -> Option<u64> {
     Reader::new(header).flatten().find(|field| field.key == key::LENGTH)?.number()
 }
 
+#[inline]
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    // In 64 bits: `as_micros` reckons in 128.
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 
 fn put_status(out: &mut BytesMut, status: &Status) {

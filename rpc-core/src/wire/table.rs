@@ -95,24 +95,38 @@ impl<T> Table<T> {
             _ => self.overflow.remove(&id),
         };
         self.len -= usize::from(value.is_some());
-        if self.len == 0 && self.slots.len() > MOST_EMPTY {
-            // A burst must not cost its memory for as long as the connection lives.
-            self.slots = Vec::new();
+        if self.len == 0 {
+            self.shrink();
         }
         value
     }
 
-    /// Drops a stream where it lies: moving it out costs more than all the rest of closing it.
+    /// A burst must not cost its memory for as long as the connection lives.
     #[inline]
-    pub(crate) fn drop(&mut self, id: StreamId) {
-        let place = self.place(id);
-        match self.slots.get_mut(place) {
-            Some(slot) if slot.as_ref().is_some_and(|(found, _)| *found == id) => {
-                *slot = None;
-                self.len -= 1;
-            }
-            _ => drop(self.remove(id)),
+    fn shrink(&mut self) {
+        if self.slots.len() > MOST_EMPTY {
+            self.slots = Vec::new();
         }
+    }
+
+    /// Removes a stream; what `last` takes out of it. It is dropped where it lies: moving it out costs more than all the
+    /// rest of closing it.
+    #[inline]
+    pub(crate) fn close<R>(&mut self, id: StreamId, last: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let place = self.place(id);
+        if let Some(slot) = self.slots.get_mut(place)
+            && let Some((found, value)) = slot
+            && *found == id
+        {
+            let result = last(value);
+            *slot = None;
+            self.len -= 1;
+            if self.len == 0 {
+                self.shrink();
+            }
+            return Some(result);
+        }
+        if self.overflow.is_empty() { None } else { self.remove(id).map(|mut value| last(&mut value)) }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamId, &T)> {

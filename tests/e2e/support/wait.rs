@@ -18,7 +18,7 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 
 /// Waits until the condition holds; `what` is what the failure says.
 #[track_caller]
-pub(crate) fn until(what: &str, condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();
     async move {
         let began = Instant::now();

@@ -157,15 +157,25 @@ impl Etcd {
         let url = format!("http://{}", self.advertised);
         let (path, target) = (self.path(name), self.path(&data));
         let arguments = ["snapshot", "restore", &path, "--data-dir", &target, "--name", &self.name];
-        let cluster =
-            ["--initial-cluster", &self.initial, "--initial-advertise-peer-urls", &url, "--initial-cluster-token", &self.token];
+        let cluster = [
+            "--initial-cluster",
+            &self.initial,
+            "--initial-advertise-peer-urls",
+            &url,
+            "--initial-cluster-token",
+            &self.token,
+        ];
         self.ctl(&[&arguments[..], &cluster[..]].concat()).await;
         self.data = data;
     }
 
     fn command(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new("etcdctl");
-        command.env("ETCDCTL_API", "3").args(["--endpoints", &self.client]).args(arguments).kill_on_drop(true);
+        command
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.client])
+            .args(arguments)
+            .kill_on_drop(true);
         command.stdin(Stdio::null());
         command
     }
@@ -189,12 +199,8 @@ impl Etcd {
     /// Writes a value as somebody else would.
     pub(crate) async fn put(&self, key: &str, value: &[u8]) {
         use tokio::io::AsyncWriteExt;
-        let mut child = self
-            .command(&["put", key])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect(HINT);
+        let mut child =
+            self.command(&["put", key]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect(HINT);
         child.stdin.take().unwrap().write_all(value).await.unwrap();
         assert!(child.wait().await.unwrap().success());
     }

@@ -29,7 +29,11 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 }
 
 /// Polls until it holds, for no longer than this.
-pub(crate) async fn until_within(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) -> Duration {
+pub(crate) async fn until_within(
+    what: &str,
+    limit: Duration,
+    mut holds: impl AsyncFnMut() -> bool,
+) -> Duration {
     let began = Instant::now();
     while !holds().await {
         assert!(began.elapsed() < limit, "not within {limit:?}: {what}");

@@ -21,7 +21,9 @@ impl Process {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}: cargo build -p registry-etcd --examples", path.display()));
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}: cargo build -p registry-etcd --examples", path.display())
+            });
         let output = child.stdout.take().unwrap();
         let line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();

@@ -451,11 +451,13 @@ impl Connection {
         self.written += bytes as u64;
     }
 
+    #[inline]
     fn is_local(&self, id: StreamId) -> bool {
         (id.0 & 1 == 1) == (self.role == Role::Connector)
     }
 
     /// Whether this stream has been opened at some time.
+    #[inline]
     fn was_opened(&self, id: StreamId) -> bool {
         if self.is_local(id) { id.0 < self.next_local } else { id.0 <= self.highest_remote }
     }

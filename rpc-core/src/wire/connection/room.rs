@@ -49,6 +49,7 @@ pub(super) fn enqueue(queue: &mut VecDeque<StreamId>, id: StreamId, streams: &mu
 
 impl Connection {
     /// The side whose streams share a room with this one.
+    #[inline]
     pub(super) fn side(&self, id: StreamId) -> usize {
         usize::from(self.is_local(id))
     }
@@ -104,8 +105,14 @@ impl Connection {
 
     /// Drops a message that is not whole, and the room that it has.
     pub(super) fn drop_inbox(&mut self, id: StreamId) {
+        if let Some(inbox) = self.streams.get_mut(id).and_then(|stream| stream.inbox.take()) {
+            self.leave_inbox(id, &inbox);
+        }
+    }
+
+    /// Gives back the room of a message that is not whole and never will be.
+    pub(super) fn leave_inbox(&mut self, id: StreamId, inbox: &Inbox) {
         let side = self.side(id);
-        let Some(inbox) = self.streams.get_mut(id).and_then(|stream| stream.inbox.take()) else { return };
         self.rooms[side].used -= inbox.held;
         if inbox.place != Place::Reserved {
             self.rooms[side].waiting -= inbox.held;
@@ -117,8 +124,11 @@ impl Connection {
     #[inline]
     pub(super) fn leave_room(&mut self, side: usize, bytes: usize) {
         if bytes > 0 {
-            self.rooms[side].used -= bytes;
-            self.grant_room(side);
+            let room = &mut self.rooms[side];
+            room.used -= bytes;
+            if !room.queue.is_empty() {
+                self.grant_room(side);
+            }
         }
     }
 

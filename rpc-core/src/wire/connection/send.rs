@@ -316,11 +316,14 @@ impl Connection {
     /// Removes a stream, and gives back all that it held.
     #[inline]
     pub(super) fn free(&mut self, id: StreamId) -> Option<Freed> {
-        if self.streams.get_mut(id)?.inbox.is_some() {
-            self.drop_inbox(id);
+        let take = |stream: &mut Stream| {
+            let &mut Stream { token, state, oneway, buffered, .. } = stream;
+            (token, state, oneway, buffered, stream.inbox.take())
+        };
+        let (token, state, oneway, buffered, inbox) = self.streams.close(id, take)?;
+        if let Some(inbox) = inbox {
+            self.leave_inbox(id, &inbox);
         }
-        let &mut Stream { token, state, oneway, buffered, .. } = self.streams.get_mut(id)?;
-        self.streams.drop(id);
         match (state, oneway) {
             (State::Open, oneway) => self.local_open -= u32::from(oneway.is_none()),
             (_, Some(cost)) => self.return_oneway(cost),

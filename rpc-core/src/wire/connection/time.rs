@@ -214,6 +214,11 @@ impl Connection {
         self.streams.len() == 0 && self.pending.len() == 0 && self.pending_oneway.len() == 0
     }
 
+    /// Whether the peer has been told of a drain, and has not said yet that it heard.
+    pub fn is_announcing(&self) -> bool {
+        matches!(self.drain, Drain::Announced(..))
+    }
+
     /// Whether a drain is over: the peer can open nothing any more, and nothing is open.
     pub fn is_drained(&self) -> bool {
         matches!(self.drain, Drain::After(_)) && self.streams.len() == 0

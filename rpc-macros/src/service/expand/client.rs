@@ -61,6 +61,13 @@ pub(super) fn impls(service: &Service<'_>) -> TokenStream {
             #(#own)*
         }
 
+        // What `Context::caller` makes a client with.
+        impl ::rpc_core::private::convert::From<::rpc_core::private::Channel> for #client {
+            fn from(channel: ::rpc_core::private::Channel) -> Self {
+                Self::new(channel)
+            }
+        }
+
         impl #ident for #client {
             #(#contracts)*
         }

@@ -63,9 +63,24 @@ pub(super) fn described(service: &Service<'_>) -> TokenStream {
             )
         }
     });
+    let messages = service.methods.iter().map(|Method { cfgs, marker, .. }| {
+        let method = quote!(<#module::#marker as ::rpc_core::private::Method>);
+        quote! {
+            #(#cfgs)*
+            [
+                ::rpc_core::private::SchemaOf::<#method::Request>::GET,
+                ::rpc_core::private::SchemaOf::<#method::Reply>::GET,
+            ],
+        }
+    });
     quote! {
         impl ::rpc_core::private::Described for #module::__Service {
             const CODECS: &'static [::rpc_core::private::CodecInfo] = &[#(#codecs),*];
+            const MESSAGES: &'static [[::rpc_core::private::SchemaFn; 2]] = {
+                #[allow(unused_imports)]
+                use ::rpc_core::private::Undescribed as _;
+                &[#(#messages)*]
+            };
         }
     }
 }
@@ -119,6 +134,10 @@ fn entry(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
                 #idempotent
                 #spawn
                 #timeout
+                .with_messages(
+                    <__Service as ::rpc_core::private::Described>::MESSAGES[#marker::INDEX][0],
+                    <__Service as ::rpc_core::private::Described>::MESSAGES[#marker::INDEX][1],
+                )
                 .with_docs(#docs)
         },
     }

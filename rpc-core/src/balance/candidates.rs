@@ -1,0 +1,82 @@
+//! Drawing a few endpoints to compare: what [`LeastLoad`](crate::balance::LeastLoad) and [`P2c`](crate::balance::P2c)
+//! have in common.
+//!
+//! To ask everybody for the least loaded is slow, and worse: many clients that all see the same least loaded server all
+//! go there (a herd). To draw two at random and take the better of them is nearly as even, and cannot be a herd: the
+//! fullest server of `n` has `ln ln n / ln 2` calls more than the average, in the place of the `ln n / ln ln n` of a
+//! single draw (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 1996).
+//!
+//! They are drawn in proportion to the weights, and their calls under way are reckoned by weight too, so that among
+//! equals each gets its weight's share.
+
+use crate::balance::endpoint::Endpoint;
+use crate::balance::picker::Pick;
+use crate::balance::weighted_random::{Draw, another};
+
+/// Endpoints to draw from.
+#[derive(Debug)]
+pub(crate) struct Candidates {
+    endpoints: Vec<Endpoint>,
+    weights: Vec<u32>,
+    /// What a call counts at each: the average weight by its own.
+    scales: Vec<f32>,
+    draw: Draw,
+}
+
+/// One to compare.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    /// The calls under way there, reckoned by weight: at one of twice the average weight each counts half.
+    pub(crate) pending: f32,
+}
+
+impl Candidates {
+    pub(crate) fn new(endpoints: &[Endpoint]) -> Self {
+        let weights: Vec<u32> = endpoints.iter().map(Endpoint::weight).collect();
+        let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+        let mean = total / weights.len().max(1) as f64;
+        let scales = weights.iter().map(|&weight| (mean / f64::from(weight.max(1))) as f32).collect();
+        Self { endpoints: endpoints.to_vec(), draw: Draw::new(&weights), weights, scales }
+    }
+
+    /// Draws `choices` different ones and gives the index of the one that costs least; of equals, the first drawn.
+    #[inline]
+    pub(crate) fn best(
+        &self,
+        call: &Pick<'_>,
+        choices: usize,
+        cost: impl Fn(Candidate<'_>) -> f32,
+    ) -> Option<usize> {
+        let first = self.untried(call, self.draw.one()?);
+        let mut best = (first, cost(self.candidate(first)?));
+        for _ in 1..choices {
+            let Some(next) = self.draw.beside(best.0) else { break };
+            let next = self.untried(call, next);
+            // The first may have been tried only if there is nobody else.
+            if next == best.0 || call.has_tried(next) {
+                continue;
+            }
+            let price = cost(self.candidate(next)?);
+            if price < best.1 {
+                best = (next, price);
+            }
+        }
+        Some(best.0)
+    }
+
+    #[inline]
+    fn untried(&self, call: &Pick<'_>, drawn: usize) -> usize {
+        if call.tried.is_empty() {
+            return drawn;
+        }
+        another(call, drawn, &self.weights, || self.draw.one())
+    }
+
+    #[inline]
+    fn candidate(&self, index: usize) -> Option<Candidate<'_>> {
+        let endpoint = self.endpoints.get(index)?;
+        let scale = self.scales.get(index)?;
+        Some(Candidate { endpoint, pending: endpoint.load().pending() as f32 * scale })
+    }
+}

@@ -1,0 +1,159 @@
+//! An exponentially weighted moving average in one atomic word.
+//!
+//! Samples come at any time, so their weight goes by the time since the last one: after a silence of `dt` the old value
+//! keeps `exp(-dt / tau)`, and the new sample gets the rest. Value (an `f32`) and stamp (ticks since the owner was made)
+//! are packed into one `u64`, so that an update is one compare-and-swap, and a reader never sees a value with another
+//! value's stamp. A tick is 2^18 ns, a quarter of a millisecond; the stamp wraps after 13 days of silence, and then
+//! what was learnt 13 days ago counts as fresh until the next sample.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Ticks in a second.
+const TICKS: f32 = 1e9 / (1u64 << 18) as f32;
+/// Threads read the clock before they get here, so a stamp may be a little ahead of `now`.
+const AHEAD: u32 = u32::MAX - (1 << 16);
+
+/// The average of samples, the nearer in time the more; none before the first.
+#[derive(Debug, Default)]
+pub(crate) struct Ewma(AtomicU64);
+
+/// How the average meets a sample above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rise {
+    /// Like one below it.
+    Smooth,
+    /// At once: the average becomes the sample.
+    Peak,
+}
+
+/// The tick of this many nanoseconds.
+#[inline]
+pub(crate) fn tick(nanoseconds: u64) -> u32 {
+    (nanoseconds >> 18) as u32
+}
+
+impl Ewma {
+    /// The average as of now, if nothing had come but silence since the last sample: silence counts as zeros.
+    #[inline]
+    pub(crate) fn get(&self, now: u32, tau: Duration) -> Option<f32> {
+        let (value, stamp) = unpack(self.0.load(Relaxed))?;
+        Some(value * kept(stamp, now, tau))
+    }
+
+    /// Takes a sample (a number from 0 on). `last` is the tick of the last sample, if the owner knows of one that is
+    /// later than this average's own.
+    #[inline]
+    pub(crate) fn observe(&self, sample: f32, now: u32, last: Option<u32>, tau: Duration, rise: Rise) {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let value = match unpack(word) {
+                None => sample,
+                Some((value, _)) if rise == Rise::Peak && sample >= value => sample,
+                Some((value, stamp)) => {
+                    // The time before `last` was silence, or samples of zero: they weigh the same.
+                    let (value, stamp) = match last {
+                        Some(last) if last.wrapping_sub(stamp) < AHEAD => {
+                            (value * kept(stamp, last, tau), last)
+                        }
+                        _ => (value, stamp),
+                    };
+                    let kept = kept(stamp, now, tau);
+                    value * kept + sample * (1.0 - kept)
+                }
+            };
+            match self.0.compare_exchange_weak(word, pack(value, now), Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(found) => word = found,
+            }
+        }
+    }
+
+    /// The tick of the last sample.
+    #[inline]
+    pub(crate) fn last(&self) -> Option<u32> {
+        unpack(self.0.load(Relaxed)).map(|(_, stamp)| stamp)
+    }
+}
+
+/// The share of an old value that is left.
+#[inline]
+fn kept(stamp: u32, now: u32, tau: Duration) -> f32 {
+    let ticks = now.wrapping_sub(stamp);
+    if ticks == 0 || ticks > AHEAD {
+        return 1.0;
+    }
+    (-(ticks as f32) / (tau.as_secs_f32() * TICKS)).exp()
+}
+
+#[inline]
+fn pack(value: f32, stamp: u32) -> u64 {
+    // The word 0 is the absence of a sample, so a value is never 0.
+    (u64::from(value.max(f32::MIN_POSITIVE).to_bits()) << 32) | u64::from(stamp)
+}
+
+#[inline]
+fn unpack(word: u64) -> Option<(f32, u32)> {
+    (word != 0).then(|| (f32::from_bits((word >> 32) as u32), word as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TAU: Duration = Duration::from_secs(10);
+
+    fn seconds(seconds: f32) -> u32 {
+        tick((seconds * 1e9) as u64)
+    }
+
+    #[test]
+    fn a_peak_rises_at_once_and_falls_with_time() {
+        let ewma = Ewma::default();
+        assert_eq!(ewma.get(0, TAU), None);
+        ewma.observe(0.01, 0, None, TAU, Rise::Peak);
+        ewma.observe(1.0, seconds(1.0), None, TAU, Rise::Peak);
+        assert_eq!(ewma.get(seconds(1.0), TAU), Some(1.0));
+        ewma.observe(0.01, seconds(11.0), None, TAU, Rise::Peak);
+        let value = ewma.get(seconds(11.0), TAU).expect("it has samples");
+        assert!((value - (0.3679 + 0.6321 * 0.01)).abs() < 1e-3, "{value}");
+    }
+
+    #[test]
+    fn silence_counts_as_zeros() {
+        let ewma = Ewma::default();
+        ewma.observe(1.0, 0, None, TAU, Rise::Peak);
+        let value = ewma.get(seconds(20.0), TAU).expect("it has samples");
+        assert!((value - 0.1353).abs() < 1e-3, "{value}");
+        assert_eq!(ewma.get(0u32.wrapping_sub(3), TAU), Some(1.0), "a clock that was read before");
+    }
+
+    #[test]
+    fn one_sample_among_many_weighs_little() {
+        let ewma = Ewma::default();
+        ewma.observe(0.0, 0, None, TAU, Rise::Smooth);
+        // There were samples of zero since, which the owner did not pass on.
+        ewma.observe(1.0, seconds(10.0), Some(seconds(9.99)), TAU, Rise::Smooth);
+        let value = ewma.get(seconds(10.0), TAU).expect("it has samples");
+        assert!(value < 0.002, "{value}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_average_stays_between_its_samples(samples in prop::collection::vec((0.0f32..100.0, 0u32..100_000), 1..50)) {
+            let ewma = Ewma::default();
+            let mut now = 0;
+            let (mut low, mut high) = (f32::MAX, 0.0f32);
+            for (sample, wait) in samples {
+                now += wait;
+                ewma.observe(sample, now, None, TAU, Rise::Smooth);
+                low = low.min(sample);
+                high = high.max(sample);
+                let value = ewma.get(now, TAU).expect("it has samples");
+                prop_assert!(value >= low * 0.999 && value <= high * 1.001 + f32::MIN_POSITIVE, "{low} {value} {high}");
+            }
+        }
+    }
+}

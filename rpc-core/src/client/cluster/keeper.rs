@@ -1,0 +1,196 @@
+//! The keeper of a name: follows the resolver, keeps the members connected, and publishes whom to choose from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::balance::{self, Load, Standing};
+use crate::client::cluster::member::{Member, Readiness, Ready, mark, tend};
+use crate::client::cluster::{GRACE, Published, Shared};
+use crate::client::endpoint::Endpoint;
+use crate::context::{now, sleep_until};
+use crate::discovery::{Instance, Snapshot, Watch};
+use crate::status::{Code, Status};
+
+/// After a resolver has ended or could not be made, the next one is made no sooner than this.
+const REBUILD: Duration = Duration::from_secs(1);
+
+/// The task. Ends with the cluster.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut keeper = Keeper::new(shared);
+    loop {
+        match keeper.shared.resolver.build(&keeper.shared.name) {
+            Ok(watch) => keeper.follow(watch).await,
+            Err(status) => {
+                let invalid = status.code() == Code::InvalidArgument;
+                keeper.failed(status);
+                keeper.publish();
+                if invalid {
+                    // No waiting makes another name of it.
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+        tokio::time::sleep(REBUILD).await;
+    }
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    /// By id.
+    kept: HashMap<String, Kept>,
+    /// Told by the members' tenders.
+    news: Arc<Notify>,
+    /// Whether a list has come yet, and why not.
+    listed: bool,
+    failure: Option<Status>,
+}
+
+struct Kept {
+    member: Member,
+    tender: AbortHandle,
+    /// When it left the list, if it has.
+    left: Option<Instant>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.tender.abort();
+    }
+}
+
+impl Keeper {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, kept: HashMap::new(), news: Arc::new(Notify::new()), listed: false, failure: None }
+    }
+
+    /// Follows a resolver until it ends.
+    async fn follow(&mut self, mut watch: Watch) {
+        loop {
+            let due = self.due();
+            tokio::select! {
+                list = watch.changed() => match list {
+                    Ok(list) => self.list(&list),
+                    Err(status) if watch.is_closed() => {
+                        self.failed(status);
+                        return self.publish();
+                    }
+                    Err(status) => self.failed(status),
+                },
+                () = self.news.notified() => {}
+                () = sleep_until(due) => {}
+            }
+            if self.tick() {
+                watch.hint();
+            }
+            self.publish();
+        }
+    }
+
+    /// When there is something to do without any news.
+    fn due(&self) -> Instant {
+        let parked = self.kept.values().filter_map(|kept| kept.left.map(|left| left + GRACE));
+        parked.min().unwrap_or_else(|| now() + GRACE)
+    }
+
+    /// A list has come.
+    fn list(&mut self, list: &Snapshot) {
+        let at = now();
+        self.listed = true;
+        self.failure = None;
+        for kept in self.kept.values_mut() {
+            kept.left.get_or_insert(at);
+        }
+        for instance in list.instances() {
+            self.meet(instance, at);
+        }
+    }
+
+    /// An instance is on the list.
+    fn meet(&mut self, instance: &Instance, at: Instant) {
+        if let Some(kept) = self.kept.get_mut(&instance.id) {
+            kept.left = None;
+            if *kept.member.instance == *instance {
+                return;
+            }
+            let moved = kept.member.instance.address != instance.address;
+            let instance = Arc::new(instance.clone());
+            if !moved {
+                kept.member.instance = instance;
+                return;
+            }
+        }
+        // A copy that has moved is another: nothing that is known of the old place holds at the new one.
+        let endpoint = Endpoint::new(instance.address.clone(), self.shared.making.clone());
+        let readiness = Readiness::new(self.news.clone());
+        let tender = tokio::spawn(tend(endpoint.clone(), readiness.clone())).abort_handle();
+        let member = Member {
+            instance: Arc::new(instance.clone()),
+            mark: mark(&instance.id),
+            endpoint,
+            load: Arc::new(Load::new(at)),
+            readiness,
+        };
+        self.kept.insert(instance.id.clone(), Kept { member, tender, left: None });
+    }
+
+    /// No list could be had.
+    fn failed(&mut self, status: Status) {
+        self.failure = Some(status);
+    }
+
+    /// What the time brings. Whether the resolver should look again: somebody on its list cannot be reached.
+    fn tick(&mut self) -> bool {
+        let at = now();
+        self.kept.retain(|_, kept| kept.left.is_none_or(|left| at < left + GRACE));
+        self.present().any(|kept| matches!(kept.member.readiness.now(), Ready::No(_)))
+    }
+
+    fn present(&self) -> impl Iterator<Item = &Kept> {
+        self.kept.values().filter(|kept| kept.left.is_none())
+    }
+
+    /// Publishes whom to choose from.
+    fn publish(&self) {
+        let at = now();
+        let mut all: Vec<Member> = self.present().map(|kept| kept.member.clone()).collect();
+        // The picker is to find the same order each time, whatever the map's is.
+        all.sort_by(|a, b| a.instance.id.cmp(&b.instance.id));
+        let mut ready = Vec::new();
+        let (mut connecting, mut failure) = (false, None);
+        for member in &all {
+            match member.readiness.now() {
+                Ready::Yes => ready.push(member.clone()),
+                Ready::Connecting => connecting = true,
+                Ready::No(status) => failure = Some(status),
+            }
+        }
+        let endpoints: Vec<balance::Endpoint> = ready
+            .iter()
+            .map(|member| {
+                let standing = if member.instance.suspect { Standing::Suspect } else { Standing::Ready };
+                balance::Endpoint::new(member.instance.clone(), member.load.clone()).with_standing(standing)
+            })
+            .collect();
+        let eligible = balance::eligible(&endpoints, at, self.shared.panic_threshold);
+        let members: Vec<Member> = eligible.iter().filter_map(|&at| ready.get(at).cloned()).collect();
+        let endpoints: Vec<balance::Endpoint> =
+            eligible.iter().filter_map(|&at| endpoints.get(at).cloned()).collect();
+        let before = self.shared.published.load();
+        let picker = (!endpoints.is_empty())
+            .then(|| self.shared.balancer.build(&endpoints, before.picker.as_deref(), at));
+        let failure = match (picker.is_some(), connecting, failure) {
+            (true, ..) | (_, true, _) => None,
+            (_, _, Some(status)) if ready.is_empty() => Some(status),
+            _ if !all.is_empty() => Some(self.shared.nobody("none of its servers wants calls")),
+            _ if self.listed => Some(self.shared.nobody("it has no servers at the moment")),
+            _ => self.failure.as_ref().map(|status| {
+                self.shared.nobody(&format!("its servers are not known: {}", status.message()))
+            }),
+        };
+        self.shared.publish(Published { members, picker, failure, all });
+    }
+}

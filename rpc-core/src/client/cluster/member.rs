@@ -1,0 +1,81 @@
+//! [`Member`]: one server of a name, and the task that keeps it connected.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::balance::Load;
+use crate::client::endpoint::Endpoint;
+use crate::discovery::Instance;
+use crate::status::Status;
+
+/// One server of a name. A clone is the same server.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) instance: Arc<Instance>,
+    /// Stands for the id, where a call notes whom it has tried.
+    pub(super) mark: u64,
+    pub(super) endpoint: Endpoint,
+    pub(super) load: Arc<Load>,
+    pub(super) readiness: Arc<Readiness>,
+}
+
+/// Whether a server can be called, as its tender last saw it.
+#[derive(Debug)]
+pub(super) struct Readiness {
+    now: Mutex<Ready>,
+    /// The keeper's ear.
+    news: Arc<Notify>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Ready {
+    /// Nobody knows yet.
+    Connecting,
+    Yes,
+    /// The last attempt to connect failed.
+    No(Status),
+}
+
+impl Readiness {
+    pub(super) fn new(news: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Self { now: Mutex::new(Ready::Connecting), news })
+    }
+
+    pub(super) fn now(&self) -> Ready {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, ready: Ready) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = ready;
+        self.news.notify_one();
+    }
+}
+
+/// Stands for an instance's id.
+pub(super) fn mark(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Keeps a server connected, and tells how it stands. Never ends; the keeper ends it.
+pub(super) async fn tend(endpoint: Endpoint, readiness: Arc<Readiness>) {
+    loop {
+        let link = match endpoint.established().await {
+            Ok(link) => link,
+            Err(status) => {
+                readiness.set(Ready::No(status));
+                // This one goes through as many attempts as it takes, with the waits between them.
+                match endpoint.connected(true).await {
+                    Ok(link) => link,
+                    Err(_) => continue,
+                }
+            }
+        };
+        readiness.set(Ready::Yes);
+        link.unusable().await;
+        readiness.set(Ready::Connecting);
+    }
+}

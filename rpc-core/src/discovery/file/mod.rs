@@ -1,0 +1,2 @@
+//! Instances in files.
+pub(crate) mod write;
