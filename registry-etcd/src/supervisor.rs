@@ -166,6 +166,11 @@ impl Entry {
         right
     }
 
+    /// Whether this version is known to stand there, under this lease.
+    fn stands(&self, lease: Option<i64>) -> bool {
+        lease.is_some_and(|lease| self.placed == Some((self.version, lease)))
+    }
+
     /// Whether what stands at the key is this process's.
     fn owns(&self, found: &Found) -> bool {
         Record::from_json(&found.value).is_ok_and(|theirs| theirs.epoch == self.record.epoch)
@@ -285,7 +290,7 @@ impl Supervisor {
     }
 
     /// The next entry that is to be taken away or to be put.
-    fn next_change(&mut self, now: Instant) -> Option<Action> {
+    fn next_change(&self, now: Instant) -> Option<Action> {
         let waits = |entry: &Entry| entry.again.is_some_and(|again| again > now);
         let lease = self.lease.as_ref().map(|lease| lease.id);
         for (key, entry) in &self.entries {
@@ -297,8 +302,7 @@ impl Supervisor {
         }
         let lease = lease?;
         for (key, entry) in &self.entries {
-            let placed = entry.placed == Some((entry.version, lease));
-            if !entry.withdrawn && !placed && !entry.contested && !waits(entry) {
+            if !entry.withdrawn && !entry.stands(Some(lease)) && !entry.contested && !waits(entry) {
                 return Some(Action::Put {
                     key: key.clone(),
                     value: entry.value.clone(),
@@ -354,10 +358,9 @@ impl Supervisor {
             self.retired.push_back(lease.id);
             self.verify_at = None;
             self.verified_to = None;
-            if self.retired.len() > MAX_RETIRED {
-                if let Some(oldest) = self.retired.pop_front() {
-                    self.forget(oldest);
-                }
+            let oldest = self.retired.front().copied().filter(|_| self.retired.len() > MAX_RETIRED);
+            if let Some(oldest) = oldest {
+                self.forget(oldest);
             }
         }
     }
@@ -423,7 +426,7 @@ impl Supervisor {
         }
         if entry.contested {
             tell(&mut entry.registering, &Err(contested(&entry.record)));
-        } else if entry.placed == current.map(|current| (entry.version, current)) {
+        } else if entry.stands(current) {
             tell(&mut entry.registering, &Ok(()));
         }
     }
@@ -455,7 +458,9 @@ impl Supervisor {
         for (key, found) in found {
             let Some(entry) = self.entries.get_mut(&key).filter(|entry| !entry.withdrawn) else { continue };
             let was_contested = entry.contested;
-            if !entry.look(found.as_ref(), lease) && !(was_contested && entry.contested) {
+            let right = entry.look(found.as_ref(), lease);
+            let stands_by = was_contested && entry.contested;
+            if !right && !stands_by {
                 Counters::add(&self.counters.repairs);
             }
         }
@@ -502,9 +507,7 @@ impl Supervisor {
             lease: lease.map(|lease| lease.id),
             lease_left: lease.map(|lease| lease.expires_at().saturating_duration_since(now)),
             wanted: live().count(),
-            registered: live()
-                .filter(|entry| entry.placed == lease.map(|lease| (entry.version, lease.id)))
-                .count(),
+            registered: live().filter(|entry| entry.stands(lease.map(|lease| lease.id))).count(),
             contested: live().filter(|entry| entry.contested).count(),
             ..self.counters.stats()
         }

@@ -148,10 +148,7 @@ impl Follower {
                 .with_progress_notify();
             watcher(&client).watch(self.prefix.as_str(), Some(options)).await
         });
-        let mut stream = match attend(feed, opened).await? {
-            Ok(stream) => stream,
-            Err(_) => return Some(Resync::Broken),
-        };
+        let Ok(mut stream) = attend(feed, opened).await? else { return Some(Resync::Broken) };
         let mut vigil = Vigil::new(now(), self.config.silence, self.config.resync_every);
         loop {
             let wait = match vigil.next(now()) {
