@@ -1,35 +1,40 @@
 //! User-space instructions per call, client and server together, by callgrind.
 //!
 //! ```text
-//! cargo bench -p benches --bench instructions                        the table
+//! cargo bench -p benches --bench instructions                        the tables
 //! cargo bench -p benches --bench instructions -- --check             fails if a figure is above its record
 //! cargo bench -p benches --bench instructions -- --record            lowers the records
-//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go
+//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go (0 for oneway)
 //! ```
 //!
-//! A word that is no option picks the rows whose names have it: `-- json`.
+//! A word that is no option picks the rows whose names have it: `-- json`, `-- retry`.
 
 use benches::Result;
 use benches::callgrind::{breakdown, per_call};
-use benches::child::Fixed;
+use benches::cost::VARIANTS;
+use benches::fixed::{Fixed, ONEWAY};
 use benches::ratchet::{self, Mode};
-use benches::table::{Table, goal, thousands};
+use benches::table::{Goal, Table, judge, thousands};
 
 /// Bytes of payload.
 const PAYLOAD: usize = 64;
 
 /// Who, how many calls in flight, the goal.
-const CELLS: &[(&str, usize, Option<f64>)] = &[
+const CELLS: &[(&str, usize, Option<Goal>)] = &[
     ("raw", 64, None),
     ("raw-spawn", 64, None),
-    ("courier", 64, Some(4_000.0)),
+    ("courier", 64, Some(Goal::AtMost(4_000.0))),
     ("courier-json", 64, None),
-    ("courier-oneway", 64, None),
     ("raw", 1, None),
     ("raw-spawn", 1, None),
     ("courier", 1, None),
     ("courier-json", 1, None),
+    ("raw", ONEWAY, None),
+    ("courier", ONEWAY, None),
 ];
+
+/// What a built-in layer that has nothing to do may add.
+const LAYER: Goal = Goal::AtMost(150.0);
 
 fn main() -> Result<()> {
     if Fixed::run_if_child()? {
@@ -42,22 +47,45 @@ fn main() -> Result<()> {
         let lines = args.get(place + 3).and_then(|arg| arg.parse().ok()).unwrap_or(60);
         return show_breakdown(peer, in_flight, lines);
     }
-    let wanted = args.iter().find(|arg| !arg.starts_with("--"));
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
 
-    let mut table = Table::new(["instructions per call, 64 B", "in flight", "instructions", "goal"]);
     let mut figures = Vec::new();
+    let mut table = Table::new(["instructions per call, 64 B", "load", "instructions", "goal"]);
     for &(peer, in_flight, limit) in CELLS {
-        if wanted.is_some_and(|wanted| !peer.contains(&**wanted)) {
-            continue;
+        let load = if in_flight == ONEWAY { "oneway".to_owned() } else { format!("{in_flight} in flight") };
+        let name = format!("{peer}, {load}");
+        if wants(&name) {
+            let figure = count(peer, in_flight)?;
+            table.row([peer.to_owned(), load, thousands(figure), judge(limit, figure)]);
+            figures.push((name, figure));
         }
-        let cell = Fixed { peer: peer.to_owned(), in_flight, calls: 0, payload: PAYLOAD };
-        let figure = per_call(&cell, if in_flight == 1 { 5_000 } else { 64 * 250 })?;
-        let limit = limit.map_or_else(String::new, |limit| goal(figure, limit));
-        table.row([peer.to_owned(), in_flight.to_string(), thousands(figure), limit]);
-        figures.push((format!("{peer}, {in_flight} in flight"), figure));
+    }
+    println!("{table}");
+
+    let mut table =
+        Table::new(["what a call pays for, 64 B, 64 in flight", "instructions", "more than", "by", "goal"]);
+    let mut bases = vec![];
+    for variant in VARIANTS.iter().filter(|variant| wants(variant.name)) {
+        for name in [variant.base, variant.name] {
+            if !bases.iter().any(|(base, _)| *base == name) {
+                bases.push((name, count(name, 64)?));
+            }
+        }
+        let of = |name: &str| bases.iter().find(|(base, _)| *base == name).map_or(0.0, |(_, figure)| *figure);
+        let (figure, more) = (of(variant.name), of(variant.name) - of(variant.base));
+        let judged = judge(variant.layer.then_some(LAYER), more);
+        let cells = [variant.name, &thousands(figure), variant.base, &format!("{more:+.0}"), &judged];
+        table.row(cells.map(str::to_owned));
+        figures.push((variant.name.to_owned(), figure));
     }
     println!("{table}");
     ratchet::hold("instructions", &figures, Mode::from_args())
+}
+
+fn count(peer: &str, in_flight: usize) -> Result<f64> {
+    let cell = Fixed { peer: peer.to_owned(), in_flight, calls: 0, payload: PAYLOAD };
+    per_call(&cell, if in_flight == 1 { 5_000 } else { 64 * 250 })
 }
 
 fn show_breakdown(peer: &str, in_flight: usize, lines: usize) -> Result<()> {

@@ -56,7 +56,7 @@ async fn servers(bench: &Bench, count: usize) -> (Vec<Server>, Vec<Log>, Vec<Add
 
 async fn all_ready(channel: &Channel, count: usize) {
     let _ = channel.ready().await;
-    until("all are connected", || channel.snapshot().connections == count).await;
+    until("all are connected", || channel.snapshot().pool.open == count).await;
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn who_leaves_the_list_ends_what_it_has_and_gets_nothing_new() {
         list.set(&addresses);
         until("the new one is chosen from", || {
             let snapshot = client.channel().snapshot();
-            snapshot.servers == 1 && snapshot.connections == 1 && snapshot.calls == 0
+            snapshot.servers == 1 && snapshot.pool.open == 1 && snapshot.calls == 0
         })
         .await;
         for _ in 0..20 {

@@ -17,5 +17,6 @@ mod hostile;
 mod layers;
 mod macros;
 mod middleware;
+mod pool;
 mod program;
 mod transports;

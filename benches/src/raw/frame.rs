@@ -6,6 +6,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 use tokio::net::tcp::OwnedReadHalf;
 
+/// The number of a message that is not answered.
+pub(super) const ONEWAY: u64 = u64::MAX;
+
 /// Length and number.
 pub(super) const HEADER: usize = 12;
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::frame::Frames;
+use super::frame::{Frames, ONEWAY};
 use super::out::Out;
 use crate::Result;
 
@@ -23,7 +23,9 @@ pub(super) async fn in_place() -> Result<SocketAddr> {
             let mut out = Out::default();
             while frames.fill().await? {
                 while let Some((number, payload)) = frames.take() {
-                    out.push(number, &payload);
+                    if number != ONEWAY {
+                        out.push(number, &payload);
+                    }
                 }
                 if !out.is_empty() {
                     out.write(&mut write).await?;
@@ -48,7 +50,9 @@ pub(super) async fn spawning() -> Result<SocketAddr> {
                     let answers = answers.clone();
                     tokio::spawn(async move {
                         let reply = echo(payload).await;
-                        answers.put(number, &reply);
+                        if number != ONEWAY {
+                            answers.put(number, &reply);
+                        }
                     });
                 }
             }

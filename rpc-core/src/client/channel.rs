@@ -10,9 +10,11 @@ use tower::{Layer, Service};
 use crate::balance;
 use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
+use crate::client::backoff::Backoff;
 use crate::client::cluster::Cluster;
 use crate::client::destination::Destination;
-use crate::client::endpoint::{Backoff, Endpoint, Making};
+use crate::client::endpoint::{Endpoint, Making};
+use crate::client::pool;
 use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Kind, Target};
 use crate::codec::Codec;
@@ -93,8 +95,8 @@ pub struct Snapshot {
     pub servers: usize,
     /// Whether there is a usable connection.
     pub connected: bool,
-    /// The connections that there are, usable or not.
-    pub connections: usize,
+    /// The connections that there are, and were.
+    pub pool: pool::Statistics,
     /// Calls under way.
     pub calls: usize,
     /// Calls that wait for a free stream.
@@ -110,7 +112,7 @@ impl Snapshot {
     pub(crate) fn add(&mut self, other: Self) {
         self.servers += other.servers;
         self.connected |= other.connected;
-        self.connections += other.connections;
+        self.pool.add(other.pool);
         self.calls += other.calls;
         self.pending += other.pending;
         self.places += other.places;
@@ -198,6 +200,7 @@ pub(crate) struct Settings {
     pub(crate) config: wire::Config,
     pub(crate) connect_timeout: Duration,
     pub(crate) backoff: Backoff,
+    pub(crate) pool: pool::Config,
     pub(crate) panic_threshold: u8,
     codec: Option<CodecInfo>,
     timeout: Option<Duration>,
@@ -210,6 +213,7 @@ impl Default for Settings {
             config: wire::Config::default(),
             connect_timeout: Duration::from_secs(5),
             backoff: Backoff::default(),
+            pool: pool::Config::default(),
             panic_threshold: 50,
             codec: None,
             timeout: Some(DEFAULT_TIMEOUT),
@@ -270,6 +274,12 @@ impl<L> Builder<L> {
     /// address.
     pub fn balancer(mut self, balancer: impl balance::Builder) -> Self {
         self.balancer = Arc::new(balancer);
+        self
+    }
+
+    /// Sets how many connections there are to each server, and how calls share them. Default: one, for all calls.
+    pub fn pool(mut self, config: pool::Config) -> Self {
+        self.settings.pool = config;
         self
     }
 

@@ -10,11 +10,10 @@ use crate::balance::{self, InFlight, Outcome};
 use crate::call::{Request, Response};
 use crate::client::channel::Snapshot;
 use crate::client::cluster::{Cluster, Wish};
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, Line};
 use crate::client::exchange::EndpointCall;
 use crate::context::now;
 use crate::status::{Certainty, Status};
-use crate::transport::link::Link;
 
 /// Where a channel's calls go, as a service: what its layers stand on. One server, or the many behind a name.
 #[derive(Clone)]
@@ -37,7 +36,7 @@ pub(crate) struct Chosen {
 pub(crate) struct Connected {
     /// `None` where there is no choice.
     pub(crate) at: Option<Chosen>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) line: Line,
 }
 
 impl Chosen {
@@ -99,7 +98,7 @@ impl Destination {
     pub(crate) async fn connected(&self, wish: Wish) -> Result<Connected, Status> {
         match &self.0 {
             Kind::One(endpoint) => {
-                endpoint.connected(wish.wait).await.map(|link| Connected { at: None, link })
+                endpoint.connected(wish.wait).await.map(|line| Connected { at: None, line })
             }
             Kind::Many(cluster) => cluster.connected(wish).await,
         }

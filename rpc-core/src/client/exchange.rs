@@ -13,7 +13,7 @@ use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Timings};
 use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, Lease};
 use crate::context::now;
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Hop, Status};
@@ -33,6 +33,8 @@ pub struct EndpointCall {
     at: Option<Chosen>,
     request: Request,
     state: State,
+    /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
+    lease: Option<Lease>,
     moves: u32,
 }
 
@@ -46,7 +48,7 @@ enum State {
 impl EndpointCall {
     #[inline]
     pub(crate) fn new(to: Destination, request: Request) -> Self {
-        Self { to, at: None, request, state: State::New, moves: 0 }
+        Self { to, at: None, lease: None, request, state: State::New, moves: 0 }
     }
 
     /// The connection to go to, if one can be named without waiting.
@@ -70,7 +72,7 @@ impl EndpointCall {
 
     /// Puts the call on a connection.
     #[inline]
-    fn start(&mut self, link: Arc<Link>) -> State {
+    fn start(&mut self, link: Arc<Link>, cx: &TaskContext<'_>) -> State {
         let request = &self.request;
         let method = request.method();
         let deadline = request.deadline();
@@ -92,7 +94,7 @@ impl EndpointCall {
             context: request.context.clone(),
             path: method.path,
         };
-        match Exchange::open(link, outbound) {
+        match Exchange::open(link, outbound, cx.waker()) {
             Ok(exchange) => State::Running(exchange),
             Err(error @ (OpenError::Closed(_) | OpenError::Draining)) => self.moved(error.into()),
             Err(error) => State::Failed(error.into()),
@@ -103,6 +105,7 @@ impl EndpointCall {
     #[cold]
     fn moved(&mut self, mut status: Status) -> State {
         self.moves += 1;
+        self.lease = None;
         if let Some(chosen) = self.at.take() {
             self.request.tried.add(chosen.mark());
             chosen.failed(&mut status);
@@ -212,7 +215,7 @@ impl Future for EndpointCall {
         loop {
             let next = match &mut this.state {
                 State::New => match this.link() {
-                    Some(link) => this.start(link),
+                    Some(link) => this.start(link, cx),
                     None => {
                         // Whom the balancer chose is not usable any more: that is no call of theirs.
                         this.at = None;
@@ -220,9 +223,10 @@ impl Future for EndpointCall {
                     }
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
-                    Poll::Ready(Ok(Connected { at, link })) => {
+                    Poll::Ready(Ok(Connected { at, line })) => {
                         this.at = at;
-                        this.start(link)
+                        this.lease = line.lease;
+                        this.start(line.link, cx)
                     }
                     Poll::Ready(Err(status)) => State::Failed(status),
                     Poll::Pending => {
@@ -237,6 +241,7 @@ impl Future for EndpointCall {
                     };
                     match this.end(&exchange, outcome) {
                         Ok(mut result) => {
+                            this.lease = None;
                             match (this.at.take(), &mut result) {
                                 (None, _) => {}
                                 (Some(chosen), Ok(_)) => chosen.succeeded(),

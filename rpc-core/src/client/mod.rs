@@ -3,7 +3,7 @@
 //! In reading order: [`channel`] (where calls go, and what it is made of), [`target`] (what names a server), [`call`]
 //! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `destination` (where
 //! calls go below them: one server, or the `cluster` behind a name), `endpoint` (one server: connecting and
-//! reconnecting), `exchange` (one request and its answer on a connection), `caller` (calls back to whoever called).
+//! reconnecting), [`pool`] (the connections to it), `exchange` (one request and its answer on a connection), `caller` (calls back to whoever called).
 //!
 //! ```
 //! use std::time::Duration;
@@ -34,6 +34,7 @@
 //! # Ok(()) }
 //! ```
 
+mod backoff;
 pub mod call;
 mod caller;
 pub mod channel;
@@ -41,13 +42,14 @@ pub(crate) mod cluster;
 pub(crate) mod destination;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
+pub mod pool;
 pub(crate) mod stack;
 pub mod target;
 
+pub use backoff::Backoff;
 pub use call::{Call, Reply, ReplyCall, Started};
 pub use channel::{BuildError, Builder, Channel, Snapshot};
 pub use destination::Destination;
-pub use endpoint::Backoff;
 pub use exchange::EndpointCall;
 pub use stack::Stack;
 pub use target::{IntoTarget, InvalidTarget, Target};

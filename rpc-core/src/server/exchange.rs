@@ -68,10 +68,19 @@ pub(crate) fn begin(call: &mut Call, request: Request) -> Polled {
 }
 
 impl Call {
+    /// How long the call waited for its handler.
+    pub(crate) fn queue(&self) -> Duration {
+        self.started.saturating_duration_since(self.received)
+    }
+
     /// The answer to the peer, with this hop's certainty, timings and share of the budget.
     #[inline]
-    pub(crate) fn answer(&self, result: Result<Response, Status>, handler: Duration) -> Answer {
-        let queue = self.started.saturating_duration_since(self.received);
+    pub(crate) fn answer(
+        &self,
+        result: Result<Response, Status>,
+        queue: Duration,
+        handler: Duration,
+    ) -> Answer {
         self.route.counters.ended(result.is_ok(), handler);
         if self.oneway {
             return Answer { stream: self.stream, reply: None };
@@ -102,7 +111,7 @@ impl Call {
     /// The answer to a call whose time was up before its handler was begun.
     #[cold]
     pub(crate) fn too_late(&self) -> Answer {
-        self.answer(Err(self.overdue("begun")), Duration::ZERO)
+        self.answer(Err(self.overdue("begun")), self.queue(), Duration::ZERO)
     }
 
     /// The error of a call whose time is up.
@@ -166,7 +175,8 @@ impl Task {
 
     fn finish(&mut self, result: Result<Response, Status>) {
         self.answered = true;
-        let answer = self.call.answer(result, now().saturating_duration_since(self.call.started));
+        let handler = now().saturating_duration_since(self.call.started);
+        let answer = self.call.answer(result, self.call.queue(), handler);
         self.link.served(self.token, self.call.stream, answer.reply);
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Exchange {
     /// `None` once it has ended.
     link: Option<Arc<Link>>,
     key: usize,
+    /// It waits with the waker that it was opened with, and has not been polled.
+    is_new: bool,
     started: Instant,
     deadline: Option<Instant>,
     context: Context,
@@ -101,24 +103,26 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Opens a call.
+    /// Opens a call. The task is the one that polls the exchange next: with its waker in place from the start, the first
+    /// poll need not look.
     #[inline]
-    pub(crate) fn open(link: Arc<Link>, call: Outbound<'_>) -> Result<Self, OpenError> {
+    pub(crate) fn open(link: Arc<Link>, call: Outbound<'_>, task: &Waker) -> Result<Self, OpenError> {
         let started = now();
+        let waker = task.clone();
         let Outbound { head, body, oneway, context, deadline, path } = call;
         let key = link.with(|state| {
             let entry = state.calls.0.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
             let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
-                Opened::Stream(id) => Slot::Waiting { waker: None, place: Place::Stream(id) },
-                Opened::Pending(id) => Slot::Waiting { waker: None, place: Place::Pending(id) },
+                Opened::Stream(id) => Slot::Waiting { waker: Some(waker), place: Place::Stream(id) },
+                Opened::Pending(id) => Slot::Waiting { waker: Some(waker), place: Place::Pending(id) },
                 Opened::Handed => Slot::Done(Outcome::Handed),
             };
             entry.insert(slot);
             Ok(key)
         })?;
-        Ok(Self { link: Some(link), key, started, deadline, context, path })
+        Ok(Self { link: Some(link), key, is_new: !oneway, started, deadline, context, path })
     }
 
     /// When the call was handed to the connection.
@@ -138,6 +142,10 @@ impl Future for Exchange {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
+        if std::mem::take(&mut self.is_new) {
+            will_wake_at_deadline();
+            return Poll::Pending;
+        }
         let Some(link) = &self.link else {
             return Poll::Ready(Outcome::Failed(Status::internal("an exchange was polled after its end")));
         };

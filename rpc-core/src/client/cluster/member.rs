@@ -69,7 +69,7 @@ pub(super) async fn tend(endpoint: Endpoint, readiness: Arc<Readiness>) {
                 readiness.set(Ready::No(status));
                 // This one goes through as many attempts as it takes, with the waits between them.
                 match endpoint.connected(true).await {
-                    Ok(link) => link,
+                    Ok(line) => line.link,
                     Err(_) => continue,
                 }
             }

@@ -138,7 +138,7 @@ impl Cluster {
                 }
             };
             match chosen.endpoint.connected(false).await {
-                Ok(link) => return Ok(Connected { at: Some(chosen), link }),
+                Ok(line) => return Ok(Connected { at: Some(chosen), line }),
                 Err(mut status) => {
                     wish.tried.push(chosen.mark());
                     chosen.failed(&mut status);
