@@ -114,7 +114,7 @@ impl Connection for Arc<Link> {
     }
 
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(self, other)
+        Self::ptr_eq(self, other)
     }
 }
 
