@@ -174,7 +174,7 @@ impl Announcer {
         let withdrawals: Vec<_> = self
             .entries()
             .map(|(registry, name)| {
-                tokio::spawn(withdraw(registry.clone(), name.to_owned(), leaving.clone()))
+                tokio::spawn(withdraw(registry.clone(), name.to_owned(), leaving.clone(), limit))
             })
             .collect();
         let told = withdrawals.len();
