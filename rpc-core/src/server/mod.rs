@@ -2,8 +2,8 @@
 //!
 //! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `drain` (the
 //! orderly end), `connection` (the calls of one connection), `services` (what is served, by a server or by a client that is
-//! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
-//! back).
+//! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its
+//! handler is run), [`handler`] (from bytes to the user's method and back), `items` (the items of a request).
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,6 +38,7 @@ pub(crate) mod connection;
 mod drain;
 pub(crate) mod exchange;
 pub mod handler;
+mod items;
 pub(crate) mod router;
 pub(crate) mod services;
 mod stack;
