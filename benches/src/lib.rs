@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `instructions` | user-space instructions per call, by callgrind; hardly varies, needs no quiet machine |
 //! | `allocations` | allocations per call, by a counting allocator |
+//! | `balance` | balancing policies on a simulated fleet ([`fleet`]), and instructions per pick |
 //! | `limit` | calls a second, latency, memory and system calls, beside the limit ([`raw`]) in the same run |
 //!
 //! In reading order: [`echo`] (what everybody who is measured does), [`courier`] (we), [`raw`] (the limit), [`load`] (who
@@ -16,6 +17,7 @@ pub mod callgrind;
 pub mod child;
 pub mod courier;
 pub mod echo;
+pub mod fleet;
 pub mod load;
 pub mod ratchet;
 pub mod raw;

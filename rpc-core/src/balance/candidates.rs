@@ -10,6 +10,7 @@
 //! equals each gets its weight's share.
 
 use crate::balance::endpoint::Endpoint;
+use crate::balance::load::{View, stamp};
 use crate::balance::picker::Pick;
 use crate::balance::weighted_random::{Draw, another};
 
@@ -25,8 +26,9 @@ pub(crate) struct Candidates {
 
 /// One to compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate<'a> {
-    pub(crate) endpoint: &'a Endpoint,
+pub(crate) struct Candidate {
+    /// What is known of it.
+    pub(crate) view: View,
     /// The calls under way there, reckoned by weight: at one of twice the average weight each counts half.
     pub(crate) pending: f32,
 }
@@ -46,10 +48,11 @@ impl Candidates {
         &self,
         call: &Pick<'_>,
         choices: usize,
-        cost: impl Fn(Candidate<'_>) -> f32,
+        cost: impl Fn(Candidate) -> f32,
     ) -> Option<usize> {
+        let now = stamp(call.now);
         let first = self.untried(call, self.draw.one()?);
-        let mut best = (first, cost(self.candidate(first)?));
+        let mut best = (first, cost(self.candidate(first, now)?));
         for _ in 1..choices {
             let Some(next) = self.draw.beside(best.0) else { break };
             let next = self.untried(call, next);
@@ -57,7 +60,7 @@ impl Candidates {
             if next == best.0 || call.has_tried(next) {
                 continue;
             }
-            let price = cost(self.candidate(next)?);
+            let price = cost(self.candidate(next, now)?);
             if price < best.1 {
                 best = (next, price);
             }
@@ -74,9 +77,9 @@ impl Candidates {
     }
 
     #[inline]
-    fn candidate(&self, index: usize) -> Option<Candidate<'_>> {
-        let endpoint = self.endpoints.get(index)?;
+    fn candidate(&self, index: usize, now: u64) -> Option<Candidate> {
+        let load = self.endpoints.get(index)?.load();
         let scale = self.scales.get(index)?;
-        Some(Candidate { endpoint, pending: endpoint.load().pending() as f32 * scale })
+        Some(Candidate { view: load.view(now), pending: load.pending() as f32 * scale })
     }
 }
