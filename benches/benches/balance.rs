@@ -28,8 +28,10 @@ const PICKS: &[(&str, usize, Option<f64>)] = &[
     ("round_robin", 1_000, None),
     ("weighted_round_robin", 1_000, None),
     ("least_load", 1_000, Some(300.0)),
+    ("least_load, failing", 1_000, None),
     ("p2c", 10, None),
     ("p2c", 1_000, Some(300.0)),
+    ("p2c, failing", 1_000, None),
     ("consistent_hash", 1_000, None),
 ];
 

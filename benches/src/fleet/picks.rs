@@ -13,6 +13,9 @@ use crate::fleet::scenario::Policy;
 /// The option by which this process is told to pick.
 const CHILD: &str = "--pick";
 
+/// After a policy's name: every endpoint has a share of failures to be reckoned with.
+pub const FAILING: &str = ", failing";
+
 /// Instructions of one pick among so many endpoints.
 ///
 /// # Errors
@@ -52,6 +55,10 @@ pub fn run_if_child() -> Result<bool> {
     };
     fastrand::seed(1);
     let start = Instant::now();
+    let (policy, fails) = match policy.strip_suffix(FAILING) {
+        Some(policy) => (policy, true),
+        None => (&**policy, false),
+    };
     let endpoints: Vec<Endpoint> = (0..endpoints.parse::<usize>()?)
         .map(|number| {
             let address = format!("10.0.{}.{}:7000", number >> 8, number & 255).parse()?;
@@ -60,8 +67,9 @@ pub fn run_if_child() -> Result<bool> {
         .collect::<Result<_>>()?;
     for endpoint in &endpoints {
         endpoint.load().begin(start).finish(start + Duration::from_millis(10), Outcome::Success);
-        // So that there is also a share of failures to reckon with.
-        endpoint.load().begin(start).finish(start + Duration::from_millis(20), Outcome::FAILURE);
+        if fails {
+            endpoint.load().begin(start).finish(start + Duration::from_millis(20), Outcome::FAILURE);
+        }
     }
     let picker = Policy::of(policy).builder(0).build(&endpoints, None, start);
     let mut now = start + Duration::from_secs(1);

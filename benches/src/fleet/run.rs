@@ -29,6 +29,8 @@ pub struct Size {
     pub clients: usize,
     /// How many calls, warm-up included: the first third is not measured.
     pub calls: usize,
+    /// How many calls a server does at a time.
+    pub workers: usize,
     /// How busy the servers are, if the load is even: from 0 to 1.
     pub busy: f64,
     /// The dice.
@@ -36,13 +38,13 @@ pub struct Size {
 }
 
 impl Default for Size {
-    /// A thousand servers, twenty clients that know all of them, 400,000 calls, 60 % busy.
+    /// A thousand servers, twenty clients that know all of them, two workers a server, 400,000 calls, 60 %
+    /// busy.
     fn default() -> Self {
-        Self { servers: 1_000, clients: 20, calls: 400_000, busy: 0.6, seed: 1 }
+        Self { servers: 1_000, clients: 20, calls: 400_000, workers: 2, busy: 0.6, seed: 1 }
     }
 }
 
-const WORKERS: usize = 2;
 const DEADLINE: Duration = Duration::from_secs(1);
 const KEYS: usize = 10_000;
 const CROSSING: Duration = Duration::from_millis(2);
@@ -106,6 +108,7 @@ struct Fleet {
     since: Vec<Duration>,
     clients: Vec<Client>,
     start: Instant,
+    workers: usize,
     /// The next of the list that is to be replaced.
     oldest: usize,
     last: HashMap<u64, usize>,
@@ -158,6 +161,7 @@ impl Fleet {
             since: Vec::new(),
             clients: Vec::new(),
             start,
+            workers: size.workers.max(2),
             oldest: 0,
             last: HashMap::new(),
             report: Report::default(),
@@ -178,9 +182,9 @@ impl Fleet {
     fn server(&mut self, place: usize, places: usize, now: Duration) -> (Arc<Instance>, usize) {
         let number = self.servers.len();
         let (workers, weight) = match (self.scenario, place % 4) {
-            (Scenario::Weights, 0) => (WORKERS / 2, 50),
-            (Scenario::Weights, 1) => (WORKERS * 2, 200),
-            _ => (WORKERS, 100),
+            (Scenario::Weights, 0) => (self.workers / 2, 50),
+            (Scenario::Weights, 1) => (self.workers * 2, 200),
+            _ => (self.workers, 100),
         };
         let mut server = Server::new(workers);
         match self.scenario {

@@ -47,9 +47,15 @@ impl Scenario {
     /// The policies that it is played with.
     pub fn policies(self) -> Vec<Policy> {
         let names: &[&str] = match self {
-            Self::Steady | Self::Slow => {
-                &["random", "round_robin", "least_load", "least_load of 5", "p2c", "consistent_hash"]
-            }
+            Self::Steady | Self::Slow => &[
+                "random",
+                "round_robin",
+                "least_load",
+                "least_load of 5",
+                "p2c",
+                "consistent_hash",
+                "unbounded hash",
+            ],
             Self::Failing => &[
                 "random",
                 "random, ejecting",
@@ -85,7 +91,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The policy of this name: a builder's name, with `of 5`, `ejecting`, `slow start`, `zone` or `subset` after it. An
+    /// The policy of this name: a builder's name, `least_load of 5` or `unbounded hash`, with `ejecting`, `slow start`, `zone` or `subset` after it. An
     /// unknown one is `random`.
     pub fn of(name: &str) -> Self {
         Self { name: name.to_owned() }
@@ -107,6 +113,7 @@ impl Policy {
             "least_load of 5" => Arc::new(LeastLoad::default().with_choices(5)),
             "p2c" => Arc::new(P2c::default()),
             "consistent_hash" => Arc::new(ConsistentHash::default()),
+            "unbounded hash" => Arc::new(ConsistentHash::default().unbounded()),
             _ => Arc::new(Random),
         };
         match with {

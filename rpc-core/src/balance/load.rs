@@ -17,12 +17,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use crate::balance::ewma::DECAY;
 use crate::balance::ewma::{Ewma, Rise, tick};
 use crate::balance::outcome::Outcome;
 use crate::discovery::Instance;
-
-/// How fast what is known is forgotten: after this time a third of it is left. The value of Finagle and linkerd.
-pub const DECAY: Duration = Duration::from_secs(10);
 
 /// The longest retry-after that is believed. linkerd's value.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -118,8 +116,8 @@ impl Load {
         let now = tick(stamp);
         let until = self.left_alone_until.load(Relaxed);
         View {
-            latency: self.latency.get(now, DECAY),
-            failing: self.failing.get(now, DECAY),
+            latency: self.latency.get(now),
+            failing: self.failing.get(now),
             wait: if until > stamp { (until - stamp) as f32 / 1e9 } else { 0.0 },
         }
     }
@@ -197,9 +195,9 @@ impl Load {
             self.consecutive_failures.store(0, Relaxed);
         }
         if self.failing.last().is_some() {
-            self.failing.observe(0.0, now, None, DECAY, Rise::Smooth);
+            self.failing.observe(0.0, now, None, Rise::Smooth);
         }
-        self.latency.observe(took.as_secs_f32(), now, None, DECAY, Rise::Peak);
+        self.latency.observe(took.as_secs_f32(), now, None, Rise::Peak);
     }
 
     fn record_failure(&self, now: u32, took: Option<Duration>) {
@@ -210,14 +208,14 @@ impl Load {
             && let Some(last) = last
         {
             // All before were successes, which leave no trace in this average.
-            self.failing.observe(0.0, last, None, DECAY, Rise::Smooth);
+            self.failing.observe(0.0, last, None, Rise::Smooth);
         }
-        self.failing.observe(1.0, now, last, DECAY, Rise::Smooth);
-        let known = self.latency.get(now, DECAY);
+        self.failing.observe(1.0, now, last, Rise::Smooth);
+        let known = self.latency.get(now);
         if let (Some(took), Some(known)) = (took, known)
             && took.as_secs_f32() > known
         {
-            self.latency.observe(took.as_secs_f32(), now, None, DECAY, Rise::Peak);
+            self.latency.observe(took.as_secs_f32(), now, None, Rise::Peak);
         }
     }
 
