@@ -8,11 +8,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use benches::Result;
-use benches::child::{Visit, with_peer};
 use benches::echo::{self, Peer};
-use benches::load;
+use benches::fixed::Load;
+use benches::peer::{Visit, with_peer};
 use benches::ratchet::{self, Mode};
-use benches::table::{Table, goal, thousands};
+use benches::table::{Goal, Table, judge, thousands};
 use bytes::Bytes;
 
 /// The system's allocator, counting.
@@ -59,32 +59,37 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Who, how many calls in flight, the goal.
-const CELLS: &[(&str, usize, Option<f64>)] = &[
-    ("raw", 64, None),
-    ("raw-spawn", 64, None),
-    ("courier", 64, Some(3.0)),
-    ("courier", 1, Some(3.0)),
-    ("courier-json", 64, None),
-    ("courier-oneway", 64, None),
+/// Who, how, the goal.
+const CELLS: &[(&str, Load, Option<Goal>)] = &[
+    ("raw", Load::Calls(64), None),
+    ("raw-spawn", Load::Calls(64), None),
+    ("courier", Load::Calls(64), Some(Goal::AtMost(3.0))),
+    ("courier", Load::Calls(1), Some(Goal::AtMost(3.0))),
+    ("courier-json", Load::Calls(64), None),
+    ("courier", Load::Oneway, None),
 ];
 
 fn main() -> Result<()> {
-    let mut table = Table::new(["per call, 64 B", "in flight", "allocations", "bytes", "goal"]);
+    let mut table = Table::new(["per call, 64 B", "load", "allocations", "bytes", "goal"]);
     let mut figures = Vec::new();
-    for &(peer, in_flight, limit) in CELLS {
-        let (allocations, bytes) = with_peer(peer, Measure { in_flight })??;
-        let limit = limit.map_or_else(String::new, |limit| goal((allocations * 10.0).round() / 10.0, limit));
-        let shown = format!("{allocations:.2}");
-        table.row([peer.to_owned(), in_flight.to_string(), shown, thousands(bytes.round()), limit]);
-        figures.push((format!("{peer}, {in_flight} in flight"), allocations));
+    for &(peer, load, limit) in CELLS {
+        let (allocations, bytes) = with_peer(peer, Measure { load })??;
+        let judged = judge(limit, (allocations * 10.0).round() / 10.0);
+        figures.push((format!("{peer}, {load}"), allocations));
+        table.row([
+            peer.to_owned(),
+            load.to_string(),
+            format!("{allocations:.2}"),
+            thousands(bytes.round()),
+            judged,
+        ]);
     }
     println!("{table}");
     ratchet::hold("allocations", &figures, Mode::from_args())
 }
 
 struct Measure {
-    in_flight: usize,
+    load: Load,
 }
 
 impl Visit for Measure {
@@ -96,9 +101,9 @@ impl Visit for Measure {
         runtime.block_on(async {
             let client = echo::connect::<P>(P::serve().await?).await?;
             let calls = 64 * 200;
-            load::fixed(&client, &payload, self.in_flight, calls).await?;
+            self.load.make(&client, &payload, calls).await?;
             let before = (ALLOCATIONS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
-            load::fixed(&client, &payload, self.in_flight, calls).await?;
+            self.load.make(&client, &payload, calls).await?;
             let after = (ALLOCATIONS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
             let per_call = |before: u64, after: u64| (after - before) as f64 / calls as f64;
             Ok((per_call(before.0, after.0), per_call(before.1, after.1)))

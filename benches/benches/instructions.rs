@@ -1,35 +1,40 @@
 //! User-space instructions per call, client and server together, by callgrind.
 //!
 //! ```text
-//! cargo bench -p benches --bench instructions                        the table
+//! cargo bench -p benches --bench instructions                        the tables
 //! cargo bench -p benches --bench instructions -- --check             fails if a figure is above its record
 //! cargo bench -p benches --bench instructions -- --record            lowers the records
-//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go
+//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go (or: oneway)
 //! ```
 //!
-//! A word that is no option picks the rows whose names have it: `-- json`.
+//! A word that is no option picks the rows whose names have it: `-- json`, `-- retry`.
 
 use benches::Result;
 use benches::callgrind::{breakdown, per_call};
-use benches::child::Fixed;
+use benches::cost::VARIANTS;
+use benches::fixed::{Fixed, Load};
 use benches::ratchet::{self, Mode};
-use benches::table::{Table, goal, thousands};
+use benches::table::{Goal, Table, judge, thousands};
 
 /// Bytes of payload.
 const PAYLOAD: usize = 64;
 
-/// Who, how many calls in flight, the goal.
-const CELLS: &[(&str, usize, Option<f64>)] = &[
-    ("raw", 64, None),
-    ("raw-spawn", 64, None),
-    ("courier", 64, Some(4_000.0)),
-    ("courier-json", 64, None),
-    ("courier-oneway", 64, None),
-    ("raw", 1, None),
-    ("raw-spawn", 1, None),
-    ("courier", 1, None),
-    ("courier-json", 1, None),
+/// Who, how, the goal.
+const CELLS: &[(&str, Load, Option<Goal>)] = &[
+    ("raw", Load::Calls(64), None),
+    ("raw-spawn", Load::Calls(64), None),
+    ("courier", Load::Calls(64), Some(Goal::AtMost(4_000.0))),
+    ("courier-json", Load::Calls(64), None),
+    ("raw", Load::Calls(1), None),
+    ("raw-spawn", Load::Calls(1), None),
+    ("courier", Load::Calls(1), None),
+    ("courier-json", Load::Calls(1), None),
+    ("raw", Load::Oneway, None),
+    ("courier", Load::Oneway, None),
 ];
+
+/// What a built-in layer that has nothing to do may add.
+const LAYER: Goal = Goal::AtMost(150.0);
 
 fn main() -> Result<()> {
     if Fixed::run_if_child()? {
@@ -38,31 +43,53 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(place) = args.iter().position(|arg| arg == "--breakdown") {
         let peer = args.get(place + 1).map_or("courier", String::as_str);
-        let in_flight = args.get(place + 2).and_then(|arg| arg.parse().ok()).unwrap_or(64);
+        let load = args.get(place + 2).map_or(Ok(Load::Calls(64)), |arg| arg.parse())?;
         let lines = args.get(place + 3).and_then(|arg| arg.parse().ok()).unwrap_or(60);
-        return show_breakdown(peer, in_flight, lines);
+        return show_breakdown(peer, load, lines);
     }
-    let wanted = args.iter().find(|arg| !arg.starts_with("--"));
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
 
-    let mut table = Table::new(["instructions per call, 64 B", "in flight", "instructions", "goal"]);
     let mut figures = Vec::new();
-    for &(peer, in_flight, limit) in CELLS {
-        if wanted.is_some_and(|wanted| !peer.contains(&**wanted)) {
-            continue;
+    let mut table = Table::new(["instructions per call, 64 B", "load", "instructions", "goal"]);
+    for &(peer, load, limit) in CELLS {
+        let name = format!("{peer}, {load}");
+        if wants(&name) {
+            let figure = count(peer, load)?;
+            table.row([peer.to_owned(), load.to_string(), thousands(figure), judge(limit, figure)]);
+            figures.push((name, figure));
         }
-        let cell = Fixed { peer: peer.to_owned(), in_flight, calls: 0, payload: PAYLOAD };
-        let figure = per_call(&cell, if in_flight == 1 { 5_000 } else { 64 * 250 })?;
-        let limit = limit.map_or_else(String::new, |limit| goal(figure, limit));
-        table.row([peer.to_owned(), in_flight.to_string(), thousands(figure), limit]);
-        figures.push((format!("{peer}, {in_flight} in flight"), figure));
+    }
+    println!("{table}");
+
+    let mut table =
+        Table::new(["what a call pays for, 64 B, 64 in flight", "instructions", "more than", "by", "goal"]);
+    let mut bases = vec![];
+    for variant in VARIANTS.iter().filter(|variant| wants(variant.name)) {
+        for name in [variant.base, variant.name] {
+            if !bases.iter().any(|(base, _)| *base == name) {
+                bases.push((name, count(name, Load::Calls(64))?));
+            }
+        }
+        let of = |name: &str| bases.iter().find(|(base, _)| *base == name).map_or(0.0, |(_, figure)| *figure);
+        let (figure, more) = (of(variant.name), of(variant.name) - of(variant.base));
+        let judged = judge(variant.layer.then_some(LAYER), more);
+        let cells = [variant.name, &thousands(figure), variant.base, &format!("{more:+.0}"), &judged];
+        table.row(cells.map(str::to_owned));
+        figures.push((variant.name.to_owned(), figure));
     }
     println!("{table}");
     ratchet::hold("instructions", &figures, Mode::from_args())
 }
 
-fn show_breakdown(peer: &str, in_flight: usize, lines: usize) -> Result<()> {
-    let cell = Fixed { peer: peer.to_owned(), in_flight, calls: 64 * 250, payload: PAYLOAD };
-    println!("instructions per call, {peer}, {in_flight} in flight; starting and ending included\n");
+fn count(peer: &str, load: Load) -> Result<f64> {
+    let cell = Fixed { peer: peer.to_owned(), load, calls: 0, payload: PAYLOAD };
+    per_call(&cell, if load == Load::Calls(1) { 5_000 } else { 64 * 250 })
+}
+
+fn show_breakdown(peer: &str, load: Load, lines: usize) -> Result<()> {
+    let cell = Fixed { peer: peer.to_owned(), load, calls: 64 * 250, payload: PAYLOAD };
+    println!("instructions per call, {peer}, {load}; starting and ending included\n");
     println!("in the function itself:\n{}", breakdown(&cell, false, lines)?);
     println!("with what it calls:\n{}", breakdown(&cell, true, lines)?);
     Ok(())

@@ -1,185 +1,207 @@
-//! Calls a second, latency, memory and system calls, beside the limit in the same run.
+//! Calls a second, latency, processor time and system calls, beside the limit in the same run.
 //!
 //! ```text
-//! cargo bench -p benches --bench limit               a few minutes: what matters most
-//! cargo bench -p benches --bench limit -- --full     every payload and every number of calls in flight
-//! cargo bench -p benches --bench limit -- --only two-processes     (one-thread, two-workers, memory, syscalls)
-//! cargo bench -p benches --bench limit -- --peers courier,raw-spawn
+//! cargo bench -p benches --bench limit                         a few minutes: what matters most
+//! cargo bench -p benches --bench limit -- --list               the names of the tables
+//! cargo bench -p benches --bench limit -- --only oneway        some of them
+//! cargo bench -p benches --bench limit -- --full               every payload and every number of calls in flight
+//! cargo bench -p benches --bench limit -- --peers courier,raw-spawn --rounds 1
 //! ```
 //!
 //! Each cell runs in a process of its own. Rounds are interleaved (A B C A B C), so that a noisy minute hits everybody;
 //! what is shown is the median of the rounds, with least and most.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use benches::Result;
-use benches::child::{Fixed, Shape, Timed};
-use benches::load::Measured;
-use benches::table::{Table, thousands};
+use benches::cell::{self, Cell, Shape, Work};
+use benches::fixed::{Fixed, Load};
+use benches::options::Options;
+use benches::rounds::{self, Rounds};
+use benches::table::{Goal, Table, judge, thousands};
+
+/// Payload, calls in flight, connections.
+type Point = (usize, usize, usize);
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What matters most, for each shape.
+const SOME: &[Point] =
+    &[(64, 1, 1), (64, 16, 1), (64, 128, 1), (64, 128, 4), (KIB, 128, 1), (64 * KIB, 16, 1), (MIB, 4, 1)];
+
+const ALL: &[Point] = &[
+    (64, 1, 1),
+    (64, 16, 1),
+    (64, 128, 1),
+    (64, 1024, 1),
+    (64, 128, 4),
+    (64, 1024, 4),
+    (KIB, 1, 1),
+    (KIB, 16, 1),
+    (KIB, 128, 1),
+    (KIB, 1024, 1),
+    (KIB, 128, 4),
+    (64 * KIB, 1, 1),
+    (64 * KIB, 16, 1),
+    (64 * KIB, 128, 1),
+    (64 * KIB, 16, 4),
+    (MIB, 1, 1),
+    (MIB, 4, 1),
+    (MIB, 16, 1),
+    (MIB, 16, 4),
+];
 
 fn main() -> Result<()> {
-    if Fixed::run_if_child()? || Timed::run_if_child()? {
+    if Fixed::run_if_child()? || cell::run_if_child()? {
         return Ok(());
     }
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let after = |flag: &str| args.iter().position(|arg| arg == flag).and_then(|place| args.get(place + 1));
-    let full = args.iter().any(|arg| arg == "--full");
-    let only = after("--only").map(String::as_str);
-    let wanted = |name: &str| only.is_none_or(|only| only == name);
-    let peers: Vec<&str> = after("--peers")
-        .map_or_else(|| vec!["courier", "raw", "raw-spawn"], |list| list.split(',').collect());
-    let rounds = after("--rounds").and_then(|rounds| rounds.parse().ok()).unwrap_or(if full { 5 } else { 3 });
-
-    let loads: &[(usize, usize)] = if full {
-        &[
-            (64, 1),
-            (64, 16),
-            (64, 128),
-            (64, 1024),
-            (1024, 1),
-            (1024, 16),
-            (1024, 128),
-            (1024, 1024),
-            (64 * 1024, 1),
-            (64 * 1024, 16),
-            (64 * 1024, 128),
-            (1024 * 1024, 1),
-            (1024 * 1024, 16),
-        ]
-    } else {
-        &[(64, 1), (64, 128), (1024, 128), (64 * 1024, 16)]
-    };
+    let options = Options::from_args()?;
     for shape in [Shape::OneThread, Shape::TwoProcesses, Shape::TwoWorkers] {
-        if wanted(shape.name()) {
-            println!("{}\n{}", shape.words(), throughput(shape, &peers, loads, rounds)?);
+        if options.wants(&format!("unary, {}", shape.name())) {
+            println!("unary, {}\n\n{}", shape.words(), unary(shape, &options)?);
         }
     }
-    if wanted("syscalls") {
-        println!("system calls per call, client and server together\n{}", system_calls(&peers)?);
+    if options.wants("oneway") {
+        println!("messages without an answer, 64 B, one sender\n\n{}", oneway(&options)?);
     }
-    if wanted("memory") {
-        println!("resident memory of an idle connection at the server, in bytes\n{}", memory(&peers, full)?);
+    if options.wants("syscalls") {
+        println!("system calls per call, client and server together\n\n{}", system_calls(&options)?);
     }
     Ok(())
 }
 
-fn throughput(shape: Shape, peers: &[&str], loads: &[(usize, usize)], rounds: usize) -> Result<Table> {
+/// What ours is to be, as a share of somebody else's in the same run: of whom, of which figure.
+fn goal(
+    shape: Shape,
+    (payload, in_flight, connections): Point,
+) -> Option<(&'static str, &'static str, Goal)> {
+    Some(match (shape, payload, in_flight, connections) {
+        (Shape::OneThread, 64, 128, 1) => ("raw-spawn", "rate", Goal::AtLeast(0.5)),
+        (Shape::TwoProcesses, 64, 128, 1) => ("raw-spawn", "rate", Goal::AtLeast(0.65)),
+        (Shape::OneThread, 64, 1, 1) => ("raw", "p50", Goal::AtMost(1.15)),
+        (Shape::TwoWorkers, 64, 1, 1) => ("raw", "p50", Goal::AtMost(1.25)),
+        // 45 k calls a second beside raw's 26 k.
+        (Shape::OneThread, 65_536, 16, 1) => ("raw", "rate", Goal::AtLeast(1.73)),
+        (Shape::OneThread | Shape::TwoProcesses, 1_048_576, ..) => ("raw", "rate", Goal::AtLeast(0.8)),
+        _ => return None,
+    })
+}
+
+fn unary(shape: Shape, options: &Options) -> Result<Table> {
     let mut table = Table::new([
-        "payload, in flight",
+        "payload, in flight, connections",
         "who",
         "calls/s",
         "least",
         "most",
         "p50 µs",
         "p99 µs",
+        "p99.9 µs",
+        "CPU µs",
         "of raw-spawn",
+        "goal",
     ]);
-    for &(payload, in_flight) in loads {
-        let mut results: Vec<Vec<Measured>> = vec![Vec::new(); peers.len()];
-        for _ in 0..rounds {
-            for (peer, results) in peers.iter().zip(&mut results) {
-                let cell = Timed { peer: (*peer).to_owned(), shape, payload, in_flight };
-                results.push(cell.run_in_child()?);
-            }
-        }
-        let rates: Vec<f64> = results.iter().map(|results| median(results, |result| result.rate)).collect();
-        let base = peers.iter().position(|peer| *peer == "raw-spawn").map(|place| rates[place]);
-        for ((peer, results), rate) in peers.iter().zip(&results).zip(rates) {
-            let least = results.iter().map(|result| result.rate).fold(f64::INFINITY, f64::min);
-            let most = results.iter().map(|result| result.rate).fold(0.0, f64::max);
+    for &load in if options.full { ALL } else { SOME } {
+        let (payload, in_flight, connections) = load;
+        let peers = options.peers(match (shape, payload) {
+            // What each limit does best is shown too, where it is better than the plain one.
+            (_, 65_536..) => &["courier", "raw", "raw-spawn", "raw-large"],
+            (Shape::TwoWorkers, _) => &["courier", "raw", "raw-spawn", "raw-yield"],
+            _ => &["courier", "raw", "raw-spawn"],
+        });
+        let cells: Vec<Cell> = peers
+            .iter()
+            .map(|peer| Cell {
+                payload,
+                in_flight,
+                connections,
+                millis: options.millis(),
+                ..Cell::new(peer, shape)
+            })
+            .collect();
+        let results = rounds::run(&cells, options.rounds())?;
+        let of =
+            |name: &str| peers.iter().position(|peer| *peer == name).and_then(|place| results.get(place));
+        for (peer, result) in peers.iter().zip(&results) {
+            let rate = result.median("rate");
+            let share = |whole: &Rounds, figure| result.median(figure) / whole.median(figure);
+            let judged =
+                goal(shape, load).filter(|_| *peer == "courier").and_then(|(whole, figure, goal)| {
+                    let share = share(of(whole)?, figure);
+                    let words = if figure == "rate" { "" } else { "p50 " };
+                    Some(format!("{words}{share:.2} of {whole}, {}", goal.judge(share)))
+                });
             table.row([
-                format!("{} B, {in_flight}", thousands(payload as f64)),
+                format!("{} B, {in_flight}, {connections}", thousands(payload as f64)),
                 (*peer).to_owned(),
                 thousands(rate.round()),
-                thousands(least.round()),
-                thousands(most.round()),
-                format!("{:.1}", median(results, |result| result.p50)),
-                format!("{:.1}", median(results, |result| result.p99)),
-                base.map_or_else(String::new, |base| format!("{:.2}", rate / base)),
+                thousands(result.least("rate").round()),
+                thousands(result.most("rate").round()),
+                format!("{:.1}", result.median("p50")),
+                format!("{:.1}", result.median("p99")),
+                format!("{:.1}", result.median("p999")),
+                format!("{:.2}", result.median("cpu")),
+                of("raw-spawn").map_or_else(String::new, |whole| format!("{:.2}", share(whole, "rate"))),
+                judged.unwrap_or_default(),
             ]);
         }
     }
     Ok(table)
 }
 
-fn median(results: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
-    let mut values: Vec<f64> = results.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+fn oneway(options: &Options) -> Result<Table> {
+    let peers = options.peers(&["courier", "raw"]);
+    let mut table = Table::new(["", "who", "messages/s", "least", "most", "of raw", "goal"]);
+    for shape in [Shape::OneThread, Shape::TwoProcesses] {
+        let cells: Vec<Cell> = peers
+            .iter()
+            .map(|peer| Cell { work: Work::Oneway, millis: options.millis(), ..Cell::new(peer, shape) })
+            .collect();
+        let results = rounds::run(&cells, options.rounds())?;
+        let raw = peers.iter().position(|peer| *peer == "raw").and_then(|place| results.get(place));
+        for (peer, result) in peers.iter().zip(&results) {
+            let rate = result.median("rate");
+            let share = raw.map(|raw| rate / raw.median("rate"));
+            let goal = (*peer == "courier").then_some(Goal::AtLeast(0.2));
+            table.row([
+                shape.words().to_owned(),
+                (*peer).to_owned(),
+                thousands(rate.round()),
+                thousands(result.least("rate").round()),
+                thousands(result.most("rate").round()),
+                share.map_or_else(String::new, |share| format!("{share:.2}")),
+                share.map_or_else(String::new, |share| judge(goal, share)),
+            ]);
+        }
+    }
+    Ok(table)
 }
 
 /// System calls per call: the difference of two runs under strace.
-fn system_calls(peers: &[&str]) -> Result<Table> {
-    let mut table = Table::new(["payload, in flight", "who", "system calls per call"]);
-    for (payload, in_flight) in [(64, 1), (64, 64), (1024, 64)] {
-        for peer in peers {
+fn system_calls(options: &Options) -> Result<Table> {
+    let mut table = Table::new(["payload, in flight", "who", "system calls per call", "goal"]);
+    for (payload, in_flight, most) in [(64, 1, 7.0), (64, 64, 0.3), (KIB, 64, 0.3)] {
+        for peer in options.peers(&["courier", "raw", "raw-spawn"]) {
             let count = |calls: usize| {
-                let cell = Fixed { peer: (*peer).to_owned(), in_flight, calls, payload };
+                let cell = Fixed { peer: peer.to_owned(), load: Load::Calls(in_flight), calls, payload };
                 let output = cell.command(&["strace", "-f", "-c", "-q"])?.output().map_err(|error| {
                     format!("strace could not be started ({error}); install it: apt-get install strace")
                 })?;
                 let text = String::from_utf8_lossy(&output.stderr);
                 let total = text.lines().rev().find(|line| line.trim_end().ends_with("total"));
                 let columns: Vec<&str> = total.ok_or("strace gave no total")?.split_whitespace().collect();
-                Ok::<f64, Box<dyn std::error::Error + Send + Sync>>(
-                    columns.get(3).ok_or("no count")?.parse()?,
-                )
+                Result::<f64>::Ok(columns.get(3).ok_or("no count")?.parse()?)
             };
             let (few, many) = (64 * 20, 64 * 100);
             let per_call = (count(many)? - count(few)?) / (many - few) as f64;
-            let load = format!("{} B, {in_flight}", thousands(payload as f64));
-            table.row([load, (*peer).to_owned(), format!("{per_call:.2}")]);
+            let per_call = (per_call * 100.0).round() / 100.0;
+            let goal = (peer == "courier").then_some(Goal::AtMost(most));
+            table.row([
+                format!("{} B, {in_flight}", thousands(payload as f64)),
+                peer.to_owned(),
+                format!("{per_call:.2}"),
+                judge(goal, per_call),
+            ]);
         }
     }
     Ok(table)
-}
-
-/// Memory of a server with many connections that have made one call each and then were idle for a while.
-fn memory(peers: &[&str], full: bool) -> Result<Table> {
-    let mut table = Table::new(["connections", "who", "bytes each"]);
-    for connections in if full { vec![1_000, 10_000] } else { vec![1_000] } {
-        for peer in peers {
-            let (mut server, address) = serve(peer)?;
-            let before = resident(server.id())?;
-            let mut client = child(&["--idle", peer, &address, &connections.to_string()])?;
-            line(&mut client)?;
-            // Buffers go after a second without traffic.
-            std::thread::sleep(Duration::from_millis(2_500));
-            let after = resident(server.id())?;
-            for process in [&mut client, &mut server] {
-                process.kill()?;
-                process.wait()?;
-            }
-            let each = after.saturating_sub(before) as f64 / connections as f64;
-            table.row([thousands(connections as f64), (*peer).to_owned(), thousands(each.round())]);
-        }
-    }
-    Ok(table)
-}
-
-fn serve(peer: &str) -> Result<(Child, String)> {
-    let mut server = child(&["--serve", peer])?;
-    let address = line(&mut server)?;
-    Ok((server, address))
-}
-
-fn child(args: &[&str]) -> Result<Child> {
-    Ok(Command::new(std::env::current_exe()?).args(args).stdout(Stdio::piped()).spawn()?)
-}
-
-/// The first line that a child writes.
-fn line(child: &mut Child) -> Result<String> {
-    let stdout = child.stdout.as_mut().ok_or("a child without an output")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    if line.is_empty() { Err("a child ended without a word".into()) } else { Ok(line.trim().to_owned()) }
-}
-
-/// The resident memory of a process, in bytes.
-fn resident(process: u32) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }

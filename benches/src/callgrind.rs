@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::child::Fixed;
+use crate::fixed::Fixed;
 
 /// Instructions per call.
 ///

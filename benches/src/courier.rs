@@ -39,53 +39,50 @@ impl Echo for Same {
 
 /// How the messages of a run are sent.
 pub trait Mode: Clone + Send + Sync + 'static {
+    /// Starts the server.
+    fn serve() -> impl Future<Output = Result<Server>> + Send {
+        async { Ok(server().bind("127.0.0.1:0").await?) }
+    }
+
     /// Makes the channel.
-    fn channel(server: SocketAddr) -> Result<Channel>;
+    fn channel(server: SocketAddr) -> Result<Channel> {
+        Ok(channel(server).build()?)
+    }
 
     /// Makes one call; gives the length of what came back.
-    fn call(client: &EchoClient, payload: &Bytes) -> impl Future<Output = Result<usize>> + Send;
+    fn call(client: &EchoClient, payload: &Bytes) -> impl Future<Output = Result<usize>> + Send {
+        async { Ok(client.echo(payload.clone()).await?.len()) }
+    }
 }
 
-/// Unary calls in protobuf.
+/// The largest message that is measured, 64 MiB, and a little more.
+const MAX_MESSAGE: u32 = 65 * 1024 * 1024;
+
+/// A server with the defaults, but for the largest message.
+pub fn server() -> rpc_core::server::Builder {
+    let server = Server::builder().service(EchoServer::new(Same)).max_message(MAX_MESSAGE);
+    // A callgrind run takes fifty times as long, and a handler that takes long gets a task.
+    if crate::fixed::is_slowed() { server.in_place(Duration::from_secs(3_600)) } else { server }
+}
+
+/// A channel with the defaults, but for the largest message.
+pub fn channel(server: SocketAddr) -> rpc_core::client::Builder {
+    Channel::builder(server).max_message(MAX_MESSAGE)
+}
+
+/// Calls in protobuf.
 #[derive(Clone, Debug)]
 pub struct Unary;
 
-/// Unary calls in JSON.
+/// Calls in JSON.
 #[derive(Clone, Debug)]
 pub struct UnaryJson;
 
-/// Oneway calls in protobuf.
-#[derive(Clone, Debug)]
-pub struct Oneway;
-
-impl Mode for Unary {
-    fn channel(server: SocketAddr) -> Result<Channel> {
-        Ok(Channel::builder(server).build()?)
-    }
-
-    async fn call(client: &EchoClient, payload: &Bytes) -> Result<usize> {
-        Ok(client.echo(payload.clone()).await?.len())
-    }
-}
+impl Mode for Unary {}
 
 impl Mode for UnaryJson {
     fn channel(server: SocketAddr) -> Result<Channel> {
-        Ok(Channel::builder(server).codec::<Json>().build()?)
-    }
-
-    async fn call(client: &EchoClient, payload: &Bytes) -> Result<usize> {
-        Unary::call(client, payload).await
-    }
-}
-
-impl Mode for Oneway {
-    fn channel(server: SocketAddr) -> Result<Channel> {
-        Unary::channel(server)
-    }
-
-    async fn call(client: &EchoClient, payload: &Bytes) -> Result<usize> {
-        client.note(payload.clone()).await?;
-        Ok(payload.len())
+        Ok(channel(server).codec::<Json>().build()?)
     }
 }
 
@@ -108,18 +105,17 @@ impl<M: Mode> Client for CourierClient<M> {
     async fn call(&self, payload: &Bytes) -> Result<usize> {
         M::call(&self.0, payload).await
     }
+
+    async fn send(&self, payload: &Bytes) -> Result<()> {
+        Ok(self.0.note(payload.clone()).await?)
+    }
 }
 
 impl<M: Mode> Peer for Courier<M> {
     type Client = CourierClient<M>;
 
     async fn serve() -> Result<SocketAddr> {
-        let server = Server::builder()
-            .service(EchoServer::new(Same))
-            // A callgrind run takes fifty times as long, and a handler that takes long gets a task.
-            .in_place(if crate::child::is_slowed() { Duration::from_secs(3_600) } else { IN_PLACE })
-            .bind("127.0.0.1:0")
-            .await?;
+        let server = M::serve().await?;
         let address = server.local_addr().to_string();
         let address = address.trim_start_matches("tcp://").parse()?;
         // It serves until the process ends.
@@ -133,6 +129,3 @@ impl<M: Mode> Peer for Courier<M> {
         Ok(CourierClient(EchoClient::new(channel), PhantomData))
     }
 }
-
-/// The server's default.
-const IN_PLACE: Duration = Duration::from_micros(100);

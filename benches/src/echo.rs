@@ -12,6 +12,12 @@ use crate::Result;
 pub trait Client: Clone + Send + Sync + 'static {
     /// Sends the payload, and gives the length of what came back.
     fn call(&self, payload: &Bytes) -> impl Future<Output = Result<usize>> + Send;
+
+    /// Hands over a message that nobody answers; returns when the connection has taken it. A [`call`](Self::call) behind
+    /// it on the same connection is answered after the server has seen it.
+    fn send(&self, _payload: &Bytes) -> impl Future<Output = Result<()>> + Send {
+        async { Err("it has no messages without an answer".into()) }
+    }
 }
 
 /// One who is measured.
@@ -33,4 +39,13 @@ pub async fn connect<P: Peer>(server: SocketAddr) -> Result<P::Client> {
     let proof = Bytes::from_static(b"proof");
     let length = tokio::time::timeout(Duration::from_secs(10), client.call(&proof)).await??;
     if length == proof.len() { Ok(client) } else { Err("the echo is wrong".into()) }
+}
+
+/// Connects so many times.
+pub async fn connect_all<P: Peer>(server: SocketAddr, connections: usize) -> Result<Vec<P::Client>> {
+    let mut clients = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        clients.push(connect::<P>(server).await?);
+    }
+    Ok(clients)
 }

@@ -58,10 +58,30 @@ impl fmt::Display for Table {
     }
 }
 
-/// A figure beside its goal: the goal, and whether it is met.
-pub fn goal(figure: f64, goal: f64) -> String {
-    let word = if figure <= goal { "met" } else { "not met" };
-    format!("≤ {}: {word}", thousands(goal))
+/// What a figure is to be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goal {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+}
+
+impl Goal {
+    /// The goal, and whether the figure meets it.
+    pub fn judge(self, figure: f64) -> String {
+        let (sign, goal, met) = match self {
+            Self::AtMost(goal) => ('≤', goal, figure <= goal),
+            Self::AtLeast(goal) => ('≥', goal, figure >= goal),
+        };
+        let goal = if goal < 100.0 { format!("{goal}") } else { thousands(goal) };
+        format!("{sign} {goal}: {}", if met { "met" } else { "not met" })
+    }
+}
+
+/// What stands beside a figure: its goal, if it has one.
+pub fn judge(goal: Option<Goal>, figure: f64) -> String {
+    goal.map_or_else(String::new, |goal| goal.judge(figure))
 }
 
 /// A number with a comma at each thousand; one decimal if it is small.
@@ -78,4 +98,32 @@ pub fn thousands(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_met_at_the_very_figure() {
+        assert_eq!(Goal::AtMost(4_000.0).judge(4_000.0), "≤ 4,000: met");
+        assert_eq!(Goal::AtMost(4_000.0).judge(4_000.1), "≤ 4,000: not met");
+        assert_eq!(Goal::AtLeast(0.5).judge(0.5), "≥ 0.5: met");
+        assert_eq!(Goal::AtLeast(0.5).judge(0.49), "≥ 0.5: not met");
+        assert_eq!(judge(None, 1.0), "");
+    }
+
+    #[test]
+    fn numbers_have_a_comma_at_each_thousand() {
+        assert_eq!(thousands(999.0), "999");
+        assert_eq!(thousands(1_234_567.0), "1,234,567");
+        assert_eq!(thousands(12.34), "12.3");
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_its_widest_cells() {
+        let mut table = Table::new(["who", "µs"]);
+        table.row(["raw".to_owned(), "1,000".to_owned()]);
+        assert_eq!(table.to_string(), "| who |    µs |\n|-----|------:|\n| raw | 1,000 |\n");
+    }
 }

@@ -4,13 +4,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use rpc_core::call::{BoxFuture, Peer};
 use rpc_core::client::{Backoff, BuildError};
 use rpc_core::context::TraceContext;
 use rpc_core::middleware::ConcurrencyLimitLayer;
-use rpc_core::wire::Config;
+use rpc_core::transport::{Address, BoxIo, Connector, DefaultConnector};
+use rpc_core::wire::field::put_bytes;
+use rpc_core::wire::{Config, Kind};
 use rpc_core::{Certainty, Channel, Code, Context, RpcError, Server, Status, service};
 
 use crate::support::lab::Log;
+use crate::support::raw::{Raw, frame};
 use crate::support::{
     Bed, Bench, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until, until_channel_quiet,
     until_server_quiet, within,
@@ -601,8 +605,148 @@ fn a_handler_s_metadata_goes_with_its_error_too() {
         let reply = pair.client.run("good".into()).reply().await.unwrap();
         assert_eq!(reply.metadata.iter().collect::<Vec<_>>(), [("rows", b"7".as_slice())]);
         assert!(reply.value.contains("not a name"), "{}", reply.value);
+        let reply = pair.client.echo("next".into()).reply().await.unwrap();
+        assert!(reply.metadata.is_empty(), "the next call's reply has nothing of the one before");
         let status = pair.client.run("bad".into()).await.unwrap_err();
         assert_eq!((status.metadata().get("rows"), status.metadata().get("own")), (Some("7"), Some("1")));
         pair.finish().await;
+    });
+}
+
+#[test]
+fn both_sides_may_end_at_once_and_what_runs_is_finished() {
+    bench(async |bench| {
+        let (bed, kept) = keeping();
+        let (mine, gate) = Bed::gated();
+        let Both { server, client, mine, .. } = Both::new(&bench, bed, mine).await;
+        client.run("hello".into()).await.unwrap();
+        let running = tokio::spawn(kept.last().run("running".into()));
+        mine.until_running(1).await;
+        until("nothing else is under way", || client.channel().snapshot().calls == 0).await;
+        let draining = tokio::spawn(server.drain(secs(10)));
+        drop(client);
+        until("the server has heard", || !kept.last().channel().snapshot().connected).await;
+        assert!(!draining.is_finished() && !running.is_finished());
+        gate.open();
+        assert_eq!(within(secs(2), running).await.unwrap().unwrap(), "running");
+        let report = within(secs(2), draining).await.unwrap();
+        assert!(report.is_clean() && report.took < secs(5), "{report}");
+    });
+}
+
+/// A client that is served through a proxy.
+fn through(proxy: &Proxy, mine: Bed) -> LabClient {
+    LabClient::new(Channel::builder(proxy.address()).serve(LabServer::new(mine)).build().unwrap())
+}
+
+#[test]
+fn a_server_that_forgets_its_caller_leaves_the_connection_alone() {
+    bench(async |bench| {
+        let (bed, kept) = keeping();
+        let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
+        let proxy = Proxy::to(server.local_addr());
+        let client = through(&proxy, Bed::echoing());
+        for text in ["one", "two", "three"] {
+            client.run(text.into()).await.unwrap();
+            kept.last().echo(text.into()).await.unwrap();
+            drop(kept.0.lock().unwrap().drain(..));
+        }
+        assert_eq!(proxy.accepted(), 1);
+        quiet(&server, client.channel()).await;
+        drop(client);
+        drained(server).await;
+    });
+}
+
+#[test]
+fn a_callback_that_crosses_the_end_of_the_channel_is_still_served() {
+    bench(async |bench| {
+        let (bed, kept) = keeping();
+        let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
+        let proxy = Proxy::to(server.local_addr());
+        proxy.delay(ms(50));
+        let client = through(&proxy, Bed::echoing());
+        client.run("hello".into()).await.unwrap();
+        until_channel_quiet(client.channel()).await;
+        let listener = kept.last();
+        let crossing = tokio::spawn(listener.run("in the air".into()));
+        until("it is on its way", || listener.channel().snapshot().calls == 1).await;
+        drop(client);
+        assert_eq!(within(secs(5), crossing).await.unwrap().unwrap(), "in the air");
+        drained(server).await;
+    });
+}
+
+#[test]
+fn a_callback_after_the_drain_s_last_word_fails_at_once_while_the_client_still_reads() {
+    bench(async |bench| {
+        let (bed, kept) = keeping();
+        let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
+        let mut raw = Raw::client(server.local_addr()).await;
+        let mut header = bytes::BytesMut::new();
+        put_bytes(&mut header, 2, b"test.Lab/Run");
+        raw.send(&frame(Kind::REQUEST, 0x01, 1, &header, b"")).await;
+        raw.next(Kind::RESPONSE).await;
+        let draining = tokio::spawn(server.drain(secs(10)));
+        raw.next(Kind::DRAIN).await;
+        let ping = raw.next(Kind::PING).await;
+        raw.send(&frame(Kind::PONG, 0, 0, &ping.header, &[])).await;
+        raw.next(Kind::DRAIN).await;
+        let status = within(secs(2), kept.last().run("late".into())).await.unwrap_err();
+        assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent), "{status}");
+        assert!(!draining.is_finished(), "the socket is read to its end");
+        drop(raw);
+        assert!(draining.await.unwrap().is_clean());
+    });
+}
+
+/// Connects by TCP to a server whose name, as the connection keeps it, the test can count.
+#[derive(Debug)]
+struct Named(Arc<str>);
+
+impl Connector for Named {
+    fn connect(&self, address: &Address) -> BoxFuture<std::io::Result<(BoxIo, Peer)>> {
+        let (connecting, name) = (DefaultConnector.connect(address), self.0.clone());
+        Box::pin(async move { connecting.await.map(|(io, _)| (io, Peer::new(name))) })
+    }
+}
+
+#[test]
+fn a_connection_is_freed_once_nobody_keeps_it() {
+    bench(async |bench| {
+        let server = bench.serve(Server::builder().service(LabServer::new(asking()))).await;
+        let name: Arc<str> = "counted".into();
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let inside = kept.clone();
+        let mine = Bed::new(move |input: String| {
+            inside.lock().unwrap().push((Context::current(), caller()));
+            async move {
+                if input == "stuck" {
+                    std::future::pending::<()>().await;
+                }
+                Ok(input)
+            }
+        });
+        let log = mine.log();
+        let builder = Channel::builder(server.local_addr()).connector(Named(name.clone()));
+        let client = LabClient::new(builder.serve(LabServer::new(mine)).build().unwrap());
+        client.run("x".into()).await.unwrap();
+        // One that has a task, and is ended.
+        let stuck = client.run("stuck".into()).start();
+        log.until_running(1).await;
+        drop(stuck);
+        until("it is dropped", || log.running() == 0).await;
+        until_channel_quiet(client.channel()).await;
+        drop(client);
+        until("the connection is gone", || server.snapshot().connections == 0).await;
+        let (context, caller) = kept.lock().unwrap().pop().unwrap();
+        kept.lock().unwrap().clear();
+        drop(context);
+        let status = caller.run("x".into()).await.unwrap_err();
+        assert!(status.message().contains("the caller counted is gone"), "{status}");
+        assert!(Arc::strong_count(&name) > 1, "the caller knows whose it is");
+        drop(caller);
+        until("nobody knows the connection", || Arc::strong_count(&name) == 1).await;
+        drained(server).await;
     });
 }

@@ -17,5 +17,7 @@ mod hostile;
 mod layers;
 mod macros;
 mod middleware;
+mod pool;
 mod program;
+mod streams;
 mod transports;

@@ -12,10 +12,13 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::frame::Frames;
+use super::frame::{Frames, ONEWAY};
 use super::out::Out;
 use crate::Result;
 use crate::echo::Client;
+
+/// While more than this waits to be written, a sender of messages without an answer lets others run.
+const BACKLOG: usize = 256 * 1024;
 
 /// A client with one connection.
 #[derive(Clone)]
@@ -64,13 +67,13 @@ impl Shared {
 }
 
 impl RawClient {
-    pub(super) async fn connect(server: SocketAddr, yields: bool) -> Result<Self> {
+    pub(super) async fn connect(server: SocketAddr, yields: bool, large: bool) -> Result<Self> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
         let shared = Arc::new(Shared::default());
         tokio::spawn(writer(shared.clone(), write, yields));
-        tokio::spawn(reader(shared.clone(), read));
+        tokio::spawn(reader(shared.clone(), read, large));
         Ok(Self { shared })
     }
 
@@ -103,12 +106,36 @@ impl RawClient {
         }
         Ok(place)
     }
+
+    /// Puts a message without an answer into the buffer. Whether there is room for more.
+    #[inline]
+    fn submit_oneway(&self, payload: &Bytes) -> Result<bool> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err("the connection is closed".into());
+        }
+        state.out.push(ONEWAY, payload);
+        let room = state.out.waiting() < BACKLOG;
+        let writer = if mem::take(&mut state.writer_sleeps) { state.writer.clone() } else { None };
+        drop(state);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+        Ok(room)
+    }
 }
 
 impl Client for RawClient {
     async fn call(&self, payload: &Bytes) -> Result<usize> {
         let place = self.submit(payload)?;
         Ok(Wait { shared: &self.shared, place }.await?.len())
+    }
+
+    async fn send(&self, payload: &Bytes) -> Result<()> {
+        if !self.submit_oneway(payload)? {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
 
@@ -178,8 +205,8 @@ async fn writer(shared: Arc<Shared>, mut socket: OwnedWriteHalf, yields: bool) {
     }
 }
 
-async fn reader(shared: Arc<Shared>, socket: OwnedReadHalf) {
-    let mut frames = Frames::new(socket);
+async fn reader(shared: Arc<Shared>, socket: OwnedReadHalf, large: bool) {
+    let mut frames = Frames::new(socket, large);
     let mut wakers: Vec<Waker> = Vec::new();
     while let Ok(true) = frames.fill().await {
         {

@@ -33,6 +33,11 @@ impl Out {
         }
     }
 
+    /// Bytes that wait, as far as they were copied.
+    pub(super) fn waiting(&self) -> usize {
+        self.small.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.small.is_empty() && self.chunks.is_empty()
     }

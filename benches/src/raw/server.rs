@@ -10,20 +10,22 @@ use bytes::Bytes;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::frame::Frames;
+use super::frame::{Frames, ONEWAY};
 use super::out::Out;
 use crate::Result;
 
 /// Serves with a task for each connection, which reads, answers and writes.
-pub(super) async fn in_place() -> Result<SocketAddr> {
-    serve(|stream| {
+pub(super) async fn in_place(large: bool) -> Result<SocketAddr> {
+    serve(move |stream| {
         tokio::spawn(async move {
             let (read, mut write) = stream.into_split();
-            let mut frames = Frames::new(read);
+            let mut frames = Frames::new(read, large);
             let mut out = Out::default();
             while frames.fill().await? {
                 while let Some((number, payload)) = frames.take() {
-                    out.push(number, &payload);
+                    if number != ONEWAY {
+                        out.push(number, &payload);
+                    }
                 }
                 if !out.is_empty() {
                     out.write(&mut write).await?;
@@ -42,13 +44,15 @@ pub(super) async fn spawning() -> Result<SocketAddr> {
         let answers = Arc::new(Answers::default());
         tokio::spawn(writer(answers.clone(), write));
         tokio::spawn(async move {
-            let mut frames = Frames::new(read);
+            let mut frames = Frames::new(read, false);
             while let Ok(true) = frames.fill().await {
                 while let Some((number, payload)) = frames.take() {
                     let answers = answers.clone();
                     tokio::spawn(async move {
                         let reply = echo(payload).await;
-                        answers.put(number, &reply);
+                        if number != ONEWAY {
+                            answers.put(number, &reply);
+                        }
                     });
                 }
             }

@@ -7,15 +7,18 @@ use std::time::Duration;
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
-use crate::balance;
+use crate::balance::{self, outlier};
 use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
-use crate::client::cluster::Cluster;
+use crate::client::backoff::Backoff;
+use crate::client::cluster::{self, Cluster};
 use crate::client::destination::Destination;
-use crate::client::endpoint::{Backoff, Endpoint, Making};
+use crate::client::endpoint::{Endpoint, Making};
+use crate::client::pool;
 use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Kind, Target};
 use crate::codec::Codec;
+use crate::discovery::Filter;
 use crate::discovery::resolver::{self, Name};
 use crate::message::Empty;
 use crate::server::router::Router;
@@ -93,8 +96,8 @@ pub struct Snapshot {
     pub servers: usize,
     /// Whether there is a usable connection.
     pub connected: bool,
-    /// The connections that there are, usable or not.
-    pub connections: usize,
+    /// The connections that there are, and were.
+    pub pool: pool::Statistics,
     /// Calls under way.
     pub calls: usize,
     /// Calls that wait for a free stream.
@@ -110,7 +113,7 @@ impl Snapshot {
     pub(crate) fn add(&mut self, other: Self) {
         self.servers += other.servers;
         self.connected |= other.connected;
-        self.connections += other.connections;
+        self.pool.add(other.pool);
         self.calls += other.calls;
         self.pending += other.pending;
         self.places += other.places;
@@ -198,7 +201,8 @@ pub(crate) struct Settings {
     pub(crate) config: wire::Config,
     pub(crate) connect_timeout: Duration,
     pub(crate) backoff: Backoff,
-    pub(crate) panic_threshold: u8,
+    pub(crate) pool: pool::Config,
+    cluster: cluster::Settings,
     codec: Option<CodecInfo>,
     timeout: Option<Duration>,
     wait_for_ready: bool,
@@ -210,7 +214,8 @@ impl Default for Settings {
             config: wire::Config::default(),
             connect_timeout: Duration::from_secs(5),
             backoff: Backoff::default(),
-            panic_threshold: 50,
+            pool: pool::Config::default(),
+            cluster: cluster::Settings::default(),
             codec: None,
             timeout: Some(DEFAULT_TIMEOUT),
             wait_for_ready: false,
@@ -224,7 +229,7 @@ impl Builder {
             target,
             connector: Arc::new(DefaultConnector),
             resolvers: resolver::built_in(),
-            balancer: Arc::new(balance::RoundRobin),
+            balancer: Arc::new(balance::P2c::default()),
             services: server::Services::default(),
             layers: Identity::new(),
             layered: false,
@@ -266,17 +271,35 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Chooses with this policy among the servers behind a name. Default: [`balance::RoundRobin`]. Means nothing for an
+    /// Chooses with this policy among the servers behind a name. Default: [`balance::P2c`]. Means nothing for an
     /// address.
     pub fn balancer(mut self, balancer: impl balance::Builder) -> Self {
         self.balancer = Arc::new(balancer);
         self
     }
 
+    /// Sets how many connections there are to each server, and how calls share them. Default: one, for all calls.
+    pub fn pool(mut self, config: pool::Config) -> Self {
+        self.settings.pool = config;
+        self
+    }
+
+    /// Sends calls only to the instances of a name that the filter keeps: a group, a version, a canary.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.settings.cluster.filter = filter;
+        self
+    }
+
+    /// Sets when a server whose calls fail, while the others' do not, gets none for a while. Means nothing for an address.
+    pub fn outlier(mut self, config: outlier::Config) -> Self {
+        self.settings.cluster.outlier = config;
+        self
+    }
+
     /// Below this share of servers that are well, in percent, the opinions that some are not are ignored: see
     /// [`balance::eligible`]. Default 50; 0 for never.
     pub fn panic_threshold(mut self, percent: u8) -> Self {
-        self.settings.panic_threshold = percent.min(100);
+        self.settings.cluster.panic_threshold = percent.min(100);
         self
     }
 
@@ -376,8 +399,8 @@ where
         let making = Making::new(self.connector.clone(), &self.settings, router);
         let destination = match self.resolved(&target) {
             Some((name, resolver)) => {
-                let threshold = self.settings.panic_threshold;
-                Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, threshold))
+                let settings = self.settings.cluster.clone();
+                Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, settings))
             }
             None => match target.0 {
                 Kind::Address(address) => Destination::one(Endpoint::new(address, making)),

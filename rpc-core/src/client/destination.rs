@@ -9,12 +9,12 @@ use tower::Service;
 use crate::balance::{self, InFlight, Outcome};
 use crate::call::{Request, Response};
 use crate::client::channel::Snapshot;
+use crate::client::cluster::member::Member;
 use crate::client::cluster::{Cluster, Wish};
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, Line};
 use crate::client::exchange::EndpointCall;
 use crate::context::now;
 use crate::status::{Certainty, Status};
-use crate::transport::link::Link;
 
 /// Where a channel's calls go, as a service: what its layers stand on. One server, or the many behind a name.
 #[derive(Clone)]
@@ -28,8 +28,7 @@ enum Kind {
 
 /// The server that a call goes to, where there is a choice, and the call's place among those under way there.
 pub(crate) struct Chosen {
-    pub(crate) endpoint: Endpoint,
-    mark: u64,
+    member: Arc<Member>,
     load: InFlight,
 }
 
@@ -37,17 +36,22 @@ pub(crate) struct Chosen {
 pub(crate) struct Connected {
     /// `None` where there is no choice.
     pub(crate) at: Option<Chosen>,
-    pub(crate) link: Arc<Link>,
+    pub(crate) line: Line,
 }
 
 impl Chosen {
-    pub(crate) fn new(endpoint: Endpoint, mark: u64, load: InFlight) -> Self {
-        Self { endpoint, mark, load }
+    pub(crate) fn new(member: Arc<Member>, load: InFlight) -> Self {
+        Self { member, load }
+    }
+
+    #[inline]
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        self.member.endpoint()
     }
 
     /// Stands for the server, where a call notes whom it has tried.
     pub(crate) fn mark(&self) -> u64 {
-        self.mark
+        self.member.mark()
     }
 
     /// The call succeeded.
@@ -60,8 +64,9 @@ impl Chosen {
     /// above that tries again elsewhere.
     #[cold]
     pub(crate) fn failed(self, status: &mut Status) {
-        status.set_origin(self.mark);
+        status.set_origin(self.member.mark());
         self.load.finish(now(), balance::outcome::of_status(status));
+        self.member.failed();
     }
 }
 
@@ -99,7 +104,7 @@ impl Destination {
     pub(crate) async fn connected(&self, wish: Wish) -> Result<Connected, Status> {
         match &self.0 {
             Kind::One(endpoint) => {
-                endpoint.connected(wish.wait).await.map(|link| Connected { at: None, link })
+                endpoint.connected(wish.wait).await.map(|line| Connected { at: None, line })
             }
             Kind::Many(cluster) => cluster.connected(wish).await,
         }

@@ -1,28 +1,32 @@
-//! One server: its connection, made when it is needed and made again after it was lost.
+//! One server: the connections to it, made when they are needed and made again after they were lost.
 //!
 //! ```text
-//!            a call               connected
-//!    idle ----------> connecting ----------> ready
-//!      ^                |    ^                 |
-//!      |         failed |    | a call, once    | lost before the server said a word: as failed
-//!      |                v    | the wait is over|
-//!      |               resting ----------------+
-//!      +---------------------------------------+ lost later, or the server drains
+//!             a call               connected
+//!   nothing ----------> dialing ----------> open
+//!      ^                |    ^                | lost before the server said a word: as failed
+//!      |         failed |    | a call, once   |
+//!      |                v    | the wait is over
+//!      |               resting ---------------+
+//!      +--------------------------------------+ lost later, or the server drains
 //! ```
 //!
-//! Connecting is a task of its own, so that a caller that gives up does not end the attempt for the others.
+//! Which connection a call gets, and how many there are, the pool's `shelf` decides. Here are its lock, its clock and
+//! its tasks: one for each attempt to connect, and one that looks after idle and old connections where there is such a
+//! thing.
 //!
 //! The endpoint of a handler's caller has the connection that the call came over, and never another.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-use crate::call::Peer;
+use crate::client::backoff::Backoff;
 use crate::client::channel::{Settings, Snapshot};
+use crate::client::pool::{self, Choice, Connection, Shelf};
 use crate::context::now;
 use crate::server::connection::Serving;
 use crate::server::router::Router;
@@ -40,17 +44,82 @@ struct Inner {
     other: Other,
     state: Mutex<State>,
     /// Told at each change of the state.
-    changed: Notify,
+    changed: Arc<Notify>,
+    /// The line in which the calls of an exclusive pool wait: a place for each connection.
+    line: Option<Arc<Semaphore>>,
+    waiting: AtomicUsize,
 }
 
 /// The other end.
 enum Other {
     /// A server, and how connections to it are made.
     Server(Address, Arc<Making>),
-    /// A handler's caller, whose connection was given.
-    Caller(Peer),
-    Nobody,
+    /// A handler's caller: the connection that it made, which is its to make and to end.
+    Caller(Arc<Link>),
+    /// Nobody: calls fail with this.
+    Nobody(Status),
 }
+
+/// What is known of the connections to a server.
+struct State {
+    shelf: Shelf<Arc<Link>>,
+    /// The tasks that make connections.
+    dials: Vec<AbortHandle>,
+    /// The task that looks after the connections while no call does.
+    groom: Option<AbortHandle>,
+    /// Failures in a row.
+    failures: u32,
+    /// The last of them.
+    failure: Option<String>,
+    /// The last attempt failed; the next is not made before this.
+    resting: Option<(Instant, Status)>,
+}
+
+/// A connection for a call.
+pub(crate) struct Line {
+    pub(crate) link: Arc<Link>,
+    /// Where the call has it for itself: its place, given back when this is dropped.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// A connection that a call has for itself.
+pub(crate) struct Lease {
+    endpoint: Endpoint,
+    link: Arc<Link>,
+    /// The next in line gets it once the connection is back.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.endpoint.0.lock().shelf.put_back(&self.link, now());
+    }
+}
+
+impl Connection for Arc<Link> {
+    fn is_usable(&self) -> bool {
+        Link::is_usable(self)
+    }
+
+    fn calls(&self) -> usize {
+        self.lock().wire.calls()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.lock().wire.error().is_some()
+    }
+
+    fn close(&self) {
+        Link::close(self);
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        Self::ptr_eq(self, other)
+    }
+}
+
+/// Without anything due, the groom looks again after this; whatever happens wakes it.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// How a channel's connections are made.
 pub(crate) struct Making {
@@ -58,6 +127,7 @@ pub(crate) struct Making {
     config: Config,
     connect_timeout: Duration,
     backoff: Backoff,
+    pool: pool::Config,
     /// What the servers may call.
     router: Arc<Router>,
 }
@@ -68,87 +138,53 @@ impl Making {
         let mut config = settings.config.clone();
         config.handshake_timeout = config.handshake_timeout.min(settings.connect_timeout);
         let (connect_timeout, backoff) = (settings.connect_timeout, settings.backoff);
-        Arc::new(Self { connector, config, connect_timeout, backoff, router: Arc::new(router) })
+        let (pool, router) = (settings.pool.clone(), Arc::new(router));
+        Arc::new(Self { connector, config, connect_timeout, backoff, pool, router })
     }
-}
-
-/// How long to wait between attempts to connect: `base · factorⁿ`, at most `max`, each ± 20 %.
-///
-/// The wait never comes near zero, so that a server that has just come back is not run over; it is forgotten once a
-/// server has shown that it speaks the protocol, and not by a mere accept. (The rule is gRPC's connection back-off.)
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Backoff {
-    /// After the first failure. Default 100 ms.
-    pub base: Duration,
-    /// How much longer after each further one. Default 1.6.
-    pub factor: f64,
-    /// At most. Default 10 s.
-    pub max: Duration,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { base: Duration::from_millis(100), factor: 1.6, max: Duration::from_secs(10) }
-    }
-}
-
-impl Backoff {
-    fn wait(&self, failures: u32, random: f64) -> Duration {
-        let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        let wait = self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent);
-        let wait = wait.min(self.max.as_secs_f64()) * (0.8 + 0.4 * random);
-        Duration::try_from_secs_f64(wait).unwrap_or(self.max)
-    }
-}
-
-struct State {
-    connection: Connection,
-    /// Failures in a row.
-    failures: u32,
-    /// The last of them.
-    failure: Option<String>,
-}
-
-enum Connection {
-    Idle,
-    Connecting(AbortHandle),
-    Ready(Arc<Link>),
-    /// The last attempt failed; the next is not made before this.
-    Resting(Instant, Status),
-    /// The connection of a caller. It is the other side's to make and to end.
-    Given(Arc<Link>),
-    /// There is none, and will be none.
-    Never(Status),
 }
 
 impl Endpoint {
     pub(crate) fn new(address: Address, making: Arc<Making>) -> Self {
-        Self::in_state(Other::Server(address, making), Connection::Idle)
+        let pool = &making.pool;
+        let line = pool.exclusive.then(|| Arc::new(Semaphore::new(pool.max_connections())));
+        Self::of(Other::Server(address, making), line)
     }
 
     /// The other end of this connection, for as long as it lives.
     pub(crate) fn of_caller(link: Arc<Link>) -> Self {
-        Self::in_state(Other::Caller(link.peer().clone()), Connection::Given(link))
+        Self::of(Other::Caller(link), None)
     }
 
     /// Nobody: calls fail with this status.
     pub(crate) fn nowhere(status: Status) -> Self {
-        Self::in_state(Other::Nobody, Connection::Never(status))
+        Self::of(Other::Nobody(status), None)
     }
 
-    fn in_state(other: Other, connection: Connection) -> Self {
-        Self(Arc::new(Inner {
-            other,
-            state: Mutex::new(State { connection, failures: 0, failure: None }),
-            changed: Notify::new(),
-        }))
+    fn of(other: Other, line: Option<Arc<Semaphore>>) -> Self {
+        let state = State {
+            shelf: Shelf::new(),
+            dials: Vec::new(),
+            groom: None,
+            failures: 0,
+            failure: None,
+            resting: None,
+        };
+        let (state, waiting) = (Mutex::new(state), AtomicUsize::new(0));
+        Self(Arc::new(Inner { other, state, changed: Arc::default(), line, waiting }))
     }
 
-    /// The connection, if there is one that takes calls.
+    /// A connection that a call can go to at once, unless it turns out that it takes none.
     #[inline]
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
-        match &self.0.lock().connection {
-            Connection::Ready(link) | Connection::Given(link) => Some(link.clone()),
+        match &self.0.other {
+            Other::Server(_, making) if making.pool.max_connections() == 1 && !making.pool.exclusive => {
+                self.0.lock().shelf.only().cloned()
+            }
+            Other::Server(..) if self.0.line.is_none() => match self.0.step(now()) {
+                Step::Ready(link) => Some(link),
+                _ => None,
+            },
+            Other::Caller(link) => Some(link.clone()),
             _ => None,
         }
     }
@@ -160,33 +196,45 @@ impl Endpoint {
         status.with_message(message)
     }
 
-    /// Whether the connection that there is takes calls.
+    /// Whether a connection that there is takes calls.
     pub(crate) fn takes_calls(&self) -> bool {
-        match &self.0.lock().connection {
-            Connection::Ready(link) => link.is_usable(),
-            Connection::Given(link) => link.lock().wire.accepts_calls(),
-            _ => false,
+        match &self.0.other {
+            Other::Server(..) => self.0.lock().shelf.connections().any(Connection::is_usable),
+            Other::Caller(link) => link.lock().wire.accepts_calls(),
+            Other::Nobody(_) => false,
         }
     }
 
-    /// The connection, when there is one that takes calls.
+    /// A connection that takes calls, when there is one.
     ///
     /// # Errors
-    /// Why there is none, unless `wait` is set: then it waits for ever, and its caller keeps the deadline.
-    pub(crate) async fn connected(&self, wait: bool) -> Result<Arc<Link>, Status> {
+    /// Why there is none, unless `wait` is set: then it waits for ever, and its caller keeps the deadline. In an
+    /// exclusive pool: `RESOURCE_EXHAUSTED` if none was free in time.
+    pub(crate) async fn connected(&self, wait: bool) -> Result<Line, Status> {
+        let mut place = match &self.0.line {
+            Some(line) => Some(self.place(line.clone()).await?),
+            None => None,
+        };
         // An error that is older than this call is only reported while the next attempt must wait.
         loop {
             let changed = self.0.changed.notified();
-            let rest = match self.0.step() {
-                // A call that is in no hurry goes only where a server has shown itself: a proxy before a server that
-                // is away accepts, and closes, and nobody can tell who has read the call.
-                Step::Ready(link) if wait && link.established().await.is_err() => continue,
-                Step::Ready(link) => return Ok(link),
-                Step::Wait => None,
-                Step::Rest(until, status) if wait => {
-                    drop(status);
-                    Some(until)
+            let rest = match self.0.step(now()) {
+                Step::Ready(link) => {
+                    let lease = place.take().map(|place| Lease {
+                        endpoint: self.clone(),
+                        link: link.clone(),
+                        place: Some(place),
+                    });
+                    // A call that is in no hurry goes only where a server has shown itself: a proxy before a server
+                    // that is away accepts, and closes, and nobody can tell who has read the call.
+                    if wait && link.established().await.is_err() {
+                        place = lease.and_then(|mut lease| lease.place.take());
+                        continue;
+                    }
+                    return Ok(Line { link, lease });
                 }
+                Step::Wait => None,
+                Step::Rest(until, _) if wait => Some(until),
                 Step::Rest(_, status) | Step::Never(status) => return Err(status),
             };
             match rest {
@@ -197,9 +245,35 @@ impl Endpoint {
         }
     }
 
+    /// A place in the line of an exclusive pool.
+    async fn place(&self, line: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
+        if let Ok(place) = line.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let began = now();
+        let waiting = Waiting::new(&self.0.waiting);
+        let limit = self.0.making().and_then(|making| making.pool.acquire_timeout);
+        let place = match limit {
+            Some(limit) => tokio::time::timeout(limit, line.acquire_owned()).await.ok(),
+            None => Some(line.acquire_owned().await),
+        };
+        drop(waiting);
+        let place = place.and_then(Result::ok);
+        let took = now().saturating_duration_since(began);
+        self.0.lock().shelf.waited(took, place.is_some());
+        place.ok_or_else(|| {
+            Status::resource_exhausted(format!(
+                "all connections to {} were in use for {took:.1?}: allow more with pool::Config::max_connections, or a \
+                 longer wait with acquire_timeout",
+                self.0.other
+            ))
+            .with_certainty(Certainty::NotSent)
+        })
+    }
+
     /// Waits until the server has shown that it speaks the protocol.
     pub(crate) async fn established(&self) -> Result<Arc<Link>, Status> {
-        let link = self.connected(false).await?;
+        let Line { link, .. } = self.connected(false).await?;
         link.established().await.map_err(|error| self.0.unreachable(&error))?;
         Ok(link)
     }
@@ -214,18 +288,43 @@ impl Endpoint {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        let Some(link) = self.link() else { return Snapshot { servers: 1, ..Snapshot::default() } };
-        let state = link.lock();
-        let wire = state.wire.snapshot();
-        Snapshot {
-            servers: 1,
-            connections: 1,
-            connected: state.wire.accepts_calls(),
-            calls: wire.calls,
-            pending: wire.pending,
-            places: state.places(),
-            round_trip: wire.round_trip,
+        let (links, mut pool) = match &self.0.other {
+            Other::Server(..) => {
+                let state = self.0.lock();
+                let links: Vec<_> = state.shelf.connections().cloned().collect();
+                (links, state.shelf.statistics(state.dials.len()))
+            }
+            Other::Caller(link) => (vec![link.clone()], pool::Statistics::default()),
+            Other::Nobody(_) => (Vec::new(), pool::Statistics::default()),
+        };
+        pool.waiting = self.0.waiting.load(Ordering::Relaxed);
+        let mut sum = Snapshot { servers: 1, pool, ..Snapshot::default() };
+        for link in links {
+            let state = link.lock();
+            let wire = state.wire.snapshot();
+            sum.connected |= state.wire.accepts_calls();
+            sum.calls += wire.calls;
+            sum.pending += wire.pending;
+            sum.places += state.places();
+            sum.round_trip = sum.round_trip.max(wire.round_trip);
         }
+        sum
+    }
+}
+
+/// One of those who wait, for the count.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -245,56 +344,71 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the connection, and begins to connect if there is none.
-    fn step(self: &Arc<Self>) -> Step {
-        let mut state = self.lock();
-        if let Connection::Given(link) = &state.connection {
-            return match gone(link) {
-                None => Step::Ready(link.clone()),
-                Some(status) => Step::Never(status),
-            };
-        }
-        if let Connection::Ready(link) = &state.connection {
-            if link.is_usable() {
-                return Step::Ready(link.clone());
+    /// Looks at the connections, and begins to make one if none will do.
+    fn step(self: &Arc<Self>, at: Instant) -> Step {
+        let making = match &self.other {
+            Other::Server(_, making) => making,
+            Other::Caller(link) => {
+                return match gone(link) {
+                    None => Step::Ready(link.clone()),
+                    Some(status) => Step::Never(status),
+                };
             }
-            // Calls that are under way on it may finish; it ends after the last.
-            link.close();
+            Other::Nobody(status) => return Step::Never(status.clone()),
+        };
+        let mut state = self.lock();
+        self.sweep(&mut state, at);
+        let choice = state.shelf.choose(&making.pool, at);
+        if let Choice::Use(link) = choice {
+            return Step::Ready(link);
+        }
+        let resting = state.resting.clone().filter(|(until, _)| at < *until);
+        if resting.is_none() && state.shelf.may_dial(&making.pool, state.dials.len(), at) {
+            self.dial(&mut state);
+        }
+        match (choice, resting) {
+            (Choice::Use(link) | Choice::Busy(link), _) => Step::Ready(link),
+            (Choice::Nothing, Some((until, status))) if state.dials.is_empty() => Step::Rest(until, status),
+            (Choice::Nothing, _) => Step::Wait,
+        }
+    }
+
+    /// Takes out the connections that take no more calls. Calls that are under way on them may finish.
+    fn sweep(&self, state: &mut State, at: Instant) {
+        for link in state.shelf.sweep() {
             let failed = {
                 let link = link.lock();
                 let silent = !link.wire.is_established();
                 link.wire.error().filter(|_| silent).map(ToString::to_string)
             };
             match failed {
-                Some(error) => self.rest(&mut state, &error),
+                Some(error) => self.rest(state, &error, at),
                 None => {
                     state.failures = 0;
                     state.failure = None;
-                    state.connection = Connection::Idle;
                 }
             }
         }
-        match &state.connection {
-            Connection::Ready(link) | Connection::Given(link) => return Step::Ready(link.clone()),
-            Connection::Never(status) => return Step::Never(status.clone()),
-            Connection::Connecting(task) if !task.is_finished() => return Step::Wait,
-            Connection::Resting(until, status) if now() < *until => {
-                return Step::Rest(*until, status.clone());
-            }
-            // A task that ended without a word was ended with its runtime.
-            Connection::Connecting(_) | Connection::Resting(..) | Connection::Idle => {}
-        }
-        let task = tokio::spawn(connect(Arc::downgrade(self)));
-        state.connection = Connection::Connecting(task.abort_handle());
-        Step::Wait
+        // A task that ended without a word was ended with its runtime.
+        state.dials.retain(|dial| !dial.is_finished());
     }
 
-    fn rest(&self, state: &mut State, error: &str) {
+    /// Begins to make a connection. A task of its own does it, so that a caller that gives up does not end the attempt for
+    /// the others.
+    fn dial(self: &Arc<Self>, state: &mut State) {
+        state.dials.push(tokio::spawn(connect(Arc::downgrade(self))).abort_handle());
+        let grooms = self.making().is_some_and(|making| making.pool.needs_grooming());
+        if grooms && state.groom.as_ref().is_none_or(AbortHandle::is_finished) {
+            state.groom = Some(tokio::spawn(groom(Arc::downgrade(self))).abort_handle());
+        }
+    }
+
+    fn rest(&self, state: &mut State, error: &str, at: Instant) {
         state.failures = state.failures.saturating_add(1);
         state.failure = Some(error.to_owned());
         let backoff = self.making().map_or_else(Backoff::default, |making| making.backoff);
         let wait = backoff.wait(state.failures, fastrand::f64());
-        state.connection = Connection::Resting(now() + wait, self.unreachable(error));
+        state.resting = Some((at + wait, self.unreachable(error)));
     }
 
     fn unreachable(&self, error: &str) -> Status {
@@ -305,7 +419,7 @@ impl Inner {
     fn making(&self) -> Option<&Making> {
         match &self.other {
             Other::Server(_, making) => Some(making),
-            Other::Caller(_) | Other::Nobody => None,
+            Other::Caller(_) | Other::Nobody(_) => None,
         }
     }
 }
@@ -314,8 +428,8 @@ impl fmt::Display for Other {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(address, _) => address.fmt(f),
-            Self::Caller(peer) => write!(f, "the caller {peer}"),
-            Self::Nobody => f.write_str("nobody"),
+            Self::Caller(link) => write!(f, "the caller {}", link.peer()),
+            Self::Nobody(_) => f.write_str("nobody"),
         }
     }
 }
@@ -333,19 +447,18 @@ fn gone(link: &Link) -> Option<Status> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        match &self.lock().connection {
-            Connection::Ready(link) => match self.making() {
-                Some(making) if !making.router.is_empty() => link.leave(),
-                _ => link.close(),
-            },
-            Connection::Connecting(task) => task.abort(),
-            // What was given is not ours to close.
-            Connection::Idle | Connection::Resting(..) | Connection::Given(_) | Connection::Never(_) => {}
+        let state = self.lock();
+        let serves = self.making().is_some_and(|making| !making.router.is_empty());
+        for link in state.shelf.connections() {
+            if serves { link.leave() } else { Link::close(link) }
+        }
+        for task in state.dials.iter().chain(&state.groom) {
+            task.abort();
         }
     }
 }
 
-/// Makes a connection and hands it to the endpoint. It does not keep the endpoint alive.
+/// Makes a connection and puts it on the shelf. It does not keep the endpoint alive.
 async fn connect(endpoint: Weak<Inner>) {
     let attempt = endpoint.upgrade().and_then(|inner| {
         let Other::Server(address, making) = &inner.other else { return None };
@@ -361,44 +474,71 @@ async fn connect(endpoint: Weak<Inner>) {
     let Some(inner) = endpoint.upgrade() else { return };
     let Some(making) = inner.making() else { return };
     let mut state = inner.lock();
+    if let Some(own) = tokio::task::try_id() {
+        state.dials.retain(|dial| dial.id() != own);
+    }
     match connected {
         Ok((io, peer)) => {
             let link = Link::new(connection(Role::Connector, &making.config), peer);
             // The driver owns the socket and ends when the link is closed and idle, which it is when the endpoint goes.
             drop(tokio::spawn(Driver::new(io, link.clone(), Serving::new(making.router.clone()))));
-            state.connection = Connection::Ready(link);
+            if making.pool.needs_grooming() {
+                drop(tokio::spawn(tell_when_unusable(link.clone(), Arc::downgrade(&inner))));
+            }
+            state.shelf.put(link, &making.pool, now(), fastrand::f64());
+            state.resting = None;
         }
-        Err(error) => inner.rest(&mut state, &error),
+        Err(error) => {
+            state.shelf.dial_failed();
+            inner.rest(&mut state, &error, now());
+        }
     }
     drop(state);
     inner.changed.notify_waiters();
 }
 
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match &self.0.lock().connection {
-            Connection::Idle => "idle",
-            Connection::Connecting(_) => "connecting",
-            Connection::Ready(_) => "ready",
-            Connection::Resting(..) => "resting",
-            Connection::Given(_) => "given",
-            Connection::Never(_) => "none",
-        };
-        f.debug_struct("Endpoint").field("to", &self.0.other.to_string()).field("state", &state).finish()
+/// Lets the groom know of a connection that takes no more calls. Ends with it.
+async fn tell_when_unusable(link: Arc<Link>, endpoint: Weak<Inner>) {
+    link.unusable().await;
+    if let Some(inner) = endpoint.upgrade() {
+        inner.changed.notify_waiters();
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Looks after the connections while no call does: closes what is idle or old, replaces what is gone. It does not keep
+/// the endpoint alive.
+async fn groom(endpoint: Weak<Inner>) {
+    loop {
+        let Some(inner) = endpoint.upgrade() else { return };
+        let Some(making) = inner.making() else { return };
+        let at = now();
+        let changed = inner.changed.clone().notified_owned();
+        let due = {
+            let mut state = inner.lock();
+            inner.sweep(&mut state, at);
+            let groomed = {
+                let dialing = state.dials.len();
+                state.shelf.groom(&making.pool, dialing, at)
+            };
+            let resting = state.resting.as_ref().is_some_and(|(until, _)| at < *until);
+            for _ in 0..if resting { 0 } else { groomed.dial } {
+                inner.dial(&mut state);
+            }
+            groomed.due
+        };
+        let due = due.unwrap_or(at + LONG);
+        // Not held while there is nothing to do: its end ends this task.
+        drop(inner);
+        let _ = tokio::time::timeout_at(due.into(), changed).await;
+    }
+}
 
-    #[test]
-    fn the_back_off_grows_to_its_maximum_and_never_nears_zero() {
-        let backoff = Backoff::default();
-        let millis = |failures, random| backoff.wait(failures, random).as_millis();
-        assert_eq!((millis(1, 0.0), millis(1, 0.5), millis(1, 1.0)), (80, 100, 120));
-        assert_eq!(millis(2, 0.5), 160);
-        assert_eq!(millis(1_000, 0.5), 10_000);
-        assert_eq!(millis(u32::MAX, 0.5), 10_000);
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let snapshot = self.snapshot();
+        f.debug_struct("Endpoint")
+            .field("to", &self.0.other.to_string())
+            .field("pool", &snapshot.pool)
+            .finish_non_exhaustive()
     }
 }

@@ -34,7 +34,11 @@ impl<B: Builder + ?Sized> Builder for Arc<B> {
 
 /// The resolvers that every channel has.
 pub(crate) fn built_in() -> Vec<Arc<dyn Builder>> {
-    Vec::new()
+    vec![
+        Arc::new(crate::discovery::Fixed),
+        Arc::new(crate::discovery::Dns::default()),
+        Arc::new(crate::discovery::file::Files::default()),
+    ]
 }
 
 /// A name to be resolved: `scheme://authority/path`.

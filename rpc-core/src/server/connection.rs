@@ -1,7 +1,7 @@
 //! The calls of one connection: each is routed, and its handler is run.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -9,10 +9,13 @@ use crate::call::request::{Deadline, Source};
 use crate::call::{BoxFuture, Request, Response};
 use crate::context::{CallParts, Context, TraceContext, now};
 use crate::server::exchange::{self, Polled, Task};
+use crate::server::items;
 use crate::server::router::{Route, Router};
 use crate::status::Status;
 use crate::transport::driver::{Answer, Dispatch};
+use crate::transport::lane::{Lane, Reader};
 use crate::transport::link::Link;
+use crate::transport::slot::Place;
 use crate::wire::head::IncomingHead;
 use crate::wire::{Incoming, ResponseHead};
 
@@ -32,6 +35,10 @@ pub(crate) struct Serving {
 struct Batch {
     /// When the last one ended.
     last: Instant,
+    /// When the first byte of the last one's request came, and how long after that it ended: most of a batch came
+    /// together, and a difference of times costs as much as the rest of this.
+    received: Instant,
+    after: Duration,
     /// From here on the rest get tasks; `None` for never.
     until: Option<Instant>,
 }
@@ -68,7 +75,7 @@ impl Serving {
 
 impl Dispatch for Serving {
     fn request(&mut self, link: &Arc<Link>, incoming: Incoming, answers: &mut Vec<Answer>) {
-        let Incoming { stream, mut head, body, oneway, received, deadline, .. } = incoming;
+        let Incoming { stream, mut head, body, oneway, end, received, deadline } = incoming;
         let route = match self.route(link, &head) {
             Ok(route) => route,
             Err(status) => {
@@ -81,15 +88,19 @@ impl Dispatch for Serving {
             // A new round: what is known of the time is old.
             self.batch = None;
         }
-        let started = match self.batch {
-            // Handlers that run one after the other share a look at the clock.
-            Some(batch) => batch.last,
-            None => {
-                let at = now();
-                self.batch = Some(Batch { last: at, until: at.checked_add(route.in_place) });
-                at
-            }
-        };
+        let batch = self.batch.get_or_insert_with(|| {
+            let at = now();
+            let after = at.saturating_duration_since(received);
+            Batch { last: at, received, after, until: at.checked_add(route.in_place) }
+        });
+        // Handlers that run one after the other share a look at the clock.
+        let started = batch.last;
+        if batch.received != received {
+            batch.received = received;
+            batch.after = started.saturating_duration_since(received);
+        }
+        let queue = batch.after;
+        let over = batch.until.is_some_and(|until| until < started);
         let parts = CallParts {
             deadline,
             metadata: std::mem::take(&mut head.metadata),
@@ -99,15 +110,19 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         };
         let context = std::mem::take(&mut self.spare).renewed(parts, || link.clone());
-        let request = request(&route, &head, body, context.clone(), received, deadline);
-        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
+        let mut request = request(&route, &head, body, context.clone(), received, deadline);
+        let mut lane = None;
+        if !end {
+            let items = lane.insert(Lane::new(Place::Stream(stream)));
+            request.stream = Some(items::received(Reader::new(link.clone(), items.clone())));
+        }
+        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway, lane };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.
             answers.push(call.too_late());
             return;
         }
-        let over = self.batch.and_then(|batch| batch.until).is_some_and(|until| until < started);
         if over || call.route.in_place.is_zero() || call.route.is_slow() {
             Task::start(link, call, Start::Request(request));
             return;
@@ -118,10 +133,11 @@ impl Dispatch for Serving {
         call.route.polled(took);
         if let Some(batch) = &mut self.batch {
             batch.last = ended;
+            batch.after += took;
         }
         match polled {
             Polled::Ready(result) => {
-                answers.push(call.answer(result, took));
+                answers.push(call.answer(result, queue, took));
                 self.spare = call.context;
             }
             Polled::Pending(future) => Task::start(link, call, Start::Future(future)),

@@ -66,9 +66,11 @@ impl Field<'_> {
     /// The value as a number; `None` if it is longer than eight bytes.
     #[inline]
     pub fn number(&self) -> Option<u64> {
-        let mut bytes = [0; 8];
-        bytes.get_mut(..self.value.len())?.copy_from_slice(self.value);
-        Some(u64::from_le_bytes(bytes))
+        if self.value.len() > 8 {
+            return None;
+        }
+        // Most are a byte or two: a copy of a length that is not known is a call.
+        Some(self.value.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 }
 

@@ -148,6 +148,7 @@ pub(crate) struct RequestFields {
 }
 
 impl RequestFields {
+    #[inline]
     pub(crate) fn decode(header: &[u8], max_metadata: usize) -> Self {
         let mut fields = Self {
             head: IncomingHead::default(),
@@ -248,6 +249,7 @@ impl ResponseHead {
     }
 
     /// Reads a head, and the length of a message that comes in parts.
+    #[inline]
     pub(crate) fn decode(
         header: &[u8],
         max_metadata: usize,

@@ -10,7 +10,6 @@ pub(crate) enum Durability {
     /// On the disk before it has its name: else it might be found empty after a power failure.
     Synced,
     /// What it says is worth nothing after a restart of the machine.
-    #[allow(dead_code)]
     Process,
 }
 

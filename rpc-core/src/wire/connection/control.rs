@@ -35,37 +35,49 @@ pub(super) fn overrun(what: &str) -> ConnectionError {
     )
 }
 
+/// A web server, say. What it says would be a frame over some limit, which is not what is wrong.
+#[cold]
+fn not_this_protocol(prefix: &Prefix) -> ConnectionError {
+    let began = prefix.to_bytes();
+    ConnectionError::ours(
+        ErrorCode::BadMagic,
+        format!("the peer does not speak this protocol: it began with \"{}\"", began.escape_ascii()),
+    )
+}
+
+#[cold]
+fn wrong_prefix(prefix: &Prefix, flags: Option<u8>) -> ConnectionError {
+    protocol(match flags {
+        Some(_) => format!("a frame of kind {:#04x} with flags {:#04x}", prefix.kind, prefix.flags),
+        None => format!("unknown frame kind {:#04x}", prefix.kind),
+    })
+}
+
 impl Connection {
     /// Whether a frame with this prefix may come, before the rest of it is here.
     #[inline]
     pub(super) fn check_prefix(&self, prefix: &Prefix) -> Result<(), ConnectionError> {
         if !self.established && Kind(prefix.kind).flags().is_none() {
-            // A web server, say. What it says would be a frame over some limit, which is not what is wrong.
-            return Err(ConnectionError::ours(
-                ErrorCode::BadMagic,
-                format!(
-                    "the peer does not speak this protocol: it began with \"{}\"",
-                    prefix.to_bytes().escape_ascii()
-                ),
-            ));
+            return Err(not_this_protocol(prefix));
         }
         if u32::from(prefix.header) > self.config.max_header || prefix.body as usize > MAX_FRAME_BODY {
-            return Err(ConnectionError::ours(
-                ErrorCode::TooLarge,
-                format!(
-                    "a frame with a header of {} and a body of {} bytes; the limits are {} and {MAX_FRAME_BODY}",
-                    prefix.header, prefix.body, self.config.max_header
-                ),
-            ));
+            return Err(self.too_large(prefix));
         }
         match Kind(prefix.kind).flags() {
             Some(flags) if prefix.flags & !flags == 0 => Ok(()),
-            Some(_) => Err(protocol(format!(
-                "a frame of kind {:#04x} with flags {:#04x}",
-                prefix.kind, prefix.flags
-            ))),
-            None => Err(protocol(format!("unknown frame kind {:#04x}", prefix.kind))),
+            flags => Err(wrong_prefix(prefix, flags)),
         }
+    }
+
+    #[cold]
+    fn too_large(&self, prefix: &Prefix) -> ConnectionError {
+        ConnectionError::ours(
+            ErrorCode::TooLarge,
+            format!(
+                "a frame with a header of {} and a body of {} bytes; the limits are {} and {MAX_FRAME_BODY}",
+                prefix.header, prefix.body, self.config.max_header
+            ),
+        )
     }
 
     /// Acts on a frame that carries no call. Its body has been dropped: none of these kinds has one.

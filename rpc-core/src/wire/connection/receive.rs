@@ -40,6 +40,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn on_request(
         &mut self,
         now: Instant,
@@ -194,6 +195,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn on_response(
         &mut self,
         now: Instant,

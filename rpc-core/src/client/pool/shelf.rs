@@ -1,0 +1,256 @@
+//! [`Shelf`]: the connections of one pool, and every decision about them. No clock, no lock, no task: the endpoint has
+//! these.
+
+use std::time::{Duration, Instant};
+
+use super::{Config, Statistics};
+
+/// What the shelf must know of a connection.
+pub(in crate::client) trait Connection: Clone {
+    /// Whether it takes calls.
+    fn is_usable(&self) -> bool;
+
+    /// Calls under way on it.
+    fn calls(&self) -> usize;
+
+    /// Whether it broke, where it takes no calls.
+    fn is_broken(&self) -> bool;
+
+    /// Lets it end after its last call.
+    fn close(&self);
+
+    /// Whether both are the same one.
+    fn is(&self, other: &Self) -> bool;
+}
+
+/// The connections of one pool, the oldest first.
+#[derive(Debug)]
+pub(in crate::client) struct Shelf<C> {
+    entries: Vec<Entry<C>>,
+    counts: Statistics,
+}
+
+#[derive(Debug)]
+struct Entry<C> {
+    connection: C,
+    /// When it is too old.
+    expires: Option<Instant>,
+    /// When it was last given to a call, or given back.
+    used: Instant,
+    /// Whether a call has it for itself.
+    taken: bool,
+}
+
+/// What a call that wants a connection gets.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::client) enum Choice<C> {
+    /// This one.
+    Use(C),
+    /// This one, though it is busy: one more would be well.
+    Busy(C),
+    /// None: one must be made, or waited for.
+    Nothing,
+}
+
+/// What is to be done after the shelf was put in order.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::client) struct Groomed {
+    /// So many connections should be made.
+    pub(in crate::client) dial: usize,
+    /// When to look again without any news; `None` if only news can change anything.
+    pub(in crate::client) due: Option<Instant>,
+}
+
+impl<C: Connection> Entry<C> {
+    fn is_old(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.taken && self.connection.calls() == 0
+    }
+}
+
+impl<C: Connection> Shelf<C> {
+    pub(in crate::client) fn new() -> Self {
+        Self { entries: Vec::new(), counts: Statistics::default() }
+    }
+
+    /// The connection, if there is no choice.
+    pub(in crate::client) fn only(&self) -> Option<&C> {
+        match &self.entries[..] {
+            [entry] => Some(&entry.connection),
+            _ => None,
+        }
+    }
+
+    /// A connection that was made. `random` is between 0 and 1.
+    pub(in crate::client) fn put(&mut self, connection: C, config: &Config, now: Instant, random: f64) {
+        let expires =
+            config.max_lifetime.and_then(|limit| now.checked_add(limit.mul_f64(0.9 + 0.2 * random)));
+        self.counts.opened += 1;
+        self.entries.push(Entry { connection, expires, used: now, taken: false });
+    }
+
+    /// An attempt to make one failed.
+    pub(in crate::client) fn dial_failed(&mut self) {
+        self.counts.dials_failed += 1;
+    }
+
+    /// Takes out what takes no more calls. What is taken out is closed, and may end the calls that it has.
+    pub(in crate::client) fn sweep(&mut self) -> Vec<C> {
+        let mut gone = Vec::new();
+        let counts = &mut self.counts;
+        self.entries.retain(|entry| {
+            let usable = entry.connection.is_usable();
+            if !usable {
+                match entry.connection.is_broken() {
+                    true => counts.closed_broken += 1,
+                    false => counts.closed_drained += 1,
+                }
+                entry.connection.close();
+                gone.push(entry.connection.clone());
+            }
+            usable
+        });
+        gone
+    }
+
+    /// A connection for a call. In an exclusive pool it is taken until [`put_back`](Self::put_back).
+    pub(in crate::client) fn choose(&mut self, config: &Config, now: Instant) -> Choice<C> {
+        if config.exclusive {
+            // The one used last: few stay in use, and the rest grow idle and go.
+            let free = self.entries.iter_mut().filter(|entry| !entry.taken && !entry.is_old(now));
+            let Some(entry) = free.max_by_key(|entry| entry.used) else { return Choice::Nothing };
+            entry.taken = true;
+            return Choice::Use(entry.connection.clone());
+        }
+        // An old one serves as long as there is no other.
+        let fresh = self.entries.iter().any(|entry| !entry.is_old(now));
+        let mut least: Option<(usize, usize)> = None;
+        for (at, entry) in self.entries.iter().enumerate() {
+            if fresh && entry.is_old(now) {
+                continue;
+            }
+            let calls = entry.connection.calls();
+            if least.is_none_or(|(_, least)| calls < least) {
+                least = Some((at, calls));
+            }
+            if calls < config.high_water {
+                least = Some((at, calls));
+                break;
+            }
+        }
+        let Some((at, calls)) = least else { return Choice::Nothing };
+        let entry = &mut self.entries[at];
+        entry.used = now;
+        let connection = entry.connection.clone();
+        if calls < config.high_water { Choice::Use(connection) } else { Choice::Busy(connection) }
+    }
+
+    /// A call of an exclusive pool is done with its connection.
+    pub(in crate::client) fn put_back(&mut self, connection: &C, now: Instant) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.connection.is(connection)) {
+            entry.taken = false;
+            entry.used = now;
+        }
+    }
+
+    /// Whether one more may be made, beside those that are being made already.
+    pub(in crate::client) fn may_dial(&self, config: &Config, dialing: usize, now: Instant) -> bool {
+        // An old one does not count: its successor may come before it goes.
+        let open = self.entries.iter().filter(|entry| entry.taken || !entry.is_old(now)).count();
+        open + dialing < config.max_connections() && dialing < config.max_dials.max(1)
+    }
+
+    /// Puts the shelf in order: closes what is old or idle for too long, and says what is missing.
+    pub(in crate::client) fn groom(&mut self, config: &Config, dialing: usize, now: Instant) -> Groomed {
+        let mut wanted = self.retire(config, now);
+        let idle = self.close_idle(config, now);
+        wanted = wanted.max(config.min_idle.min(config.max_connections()).saturating_sub(idle));
+        let mut dial = 0;
+        while dial + dialing < wanted && self.may_dial(config, dialing + dial, now) {
+            dial += 1;
+        }
+        let ages = self.entries.iter().filter_map(|entry| entry.expires).filter(|at| *at > now);
+        let idle = self.entries.iter().filter_map(|entry| {
+            let since = if entry.is_idle() { entry.used } else { now };
+            since.checked_add(config.idle_timeout?)
+        });
+        // What is missing may fail to be made: it is looked for again.
+        let again = (wanted > 0).then(|| now + AGAIN);
+        let due = ages.chain(idle).chain(again).min().map(|at| at.max(now + LEAST));
+        Groomed { dial, due }
+    }
+
+    /// Closes what is old, if a call that comes does not need it. How many should take their place.
+    fn retire(&mut self, config: &Config, now: Instant) -> usize {
+        let mut fresh = self.entries.iter().filter(|entry| !entry.is_old(now)).count();
+        let mut missing = 0;
+        let counts = &mut self.counts;
+        self.entries.retain(|entry| {
+            if !entry.is_old(now) || entry.taken {
+                return true;
+            }
+            // The last one stays until another is there, so that no call has to wait for a connection.
+            if !config.exclusive && fresh == 0 {
+                fresh += 1;
+                missing += 1;
+                return true;
+            }
+            counts.closed_lifetime += 1;
+            entry.connection.close();
+            false
+        });
+        missing
+    }
+
+    /// Closes what nobody uses. How many idle ones are left.
+    fn close_idle(&mut self, config: &Config, now: Instant) -> usize {
+        let mut idle = self.entries.iter().filter(|entry| entry.is_idle()).count();
+        while idle > config.min_idle {
+            let oldest = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_idle());
+            let Some((at, entry)) = oldest.min_by_key(|(_, entry)| entry.used) else { break };
+            let too_long =
+                config.idle_timeout.is_some_and(|limit| now.saturating_duration_since(entry.used) >= limit);
+            if !too_long && idle <= config.max_idle {
+                break;
+            }
+            self.counts.closed_idle += 1;
+            self.entries.remove(at).connection.close();
+            idle -= 1;
+        }
+        idle
+    }
+
+    /// A call waited for so long, and got a connection or did not.
+    pub(in crate::client) fn waited(&mut self, time: Duration, in_time: bool) {
+        self.counts.waits += 1;
+        self.counts.waited += time;
+        self.counts.timeouts += u64::from(!in_time);
+    }
+
+    /// All connections.
+    pub(in crate::client) fn connections(&self) -> impl Iterator<Item = &C> {
+        self.entries.iter().map(|entry| &entry.connection)
+    }
+
+    pub(in crate::client) fn statistics(&self, dialing: usize) -> Statistics {
+        Statistics {
+            open: self.entries.len(),
+            idle: self.entries.iter().filter(|entry| entry.is_idle()).count(),
+            dialing,
+            ..self.counts
+        }
+    }
+}
+
+/// When connections are missing, they are looked for again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The least time between two looks.
+const LEAST: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
