@@ -19,18 +19,18 @@ use benches::fleet::report::Report;
 use benches::fleet::run::{Size, run};
 use benches::fleet::scenario::{Policy, Scenario};
 use benches::ratchet::{self, Mode};
-use benches::table::{Table, goal, thousands};
+use benches::table::{Goal, Table, judge, thousands};
 
 /// Who picks among how many, and the goal.
-const PICKS: &[(&str, usize, Option<f64>)] = &[
+const PICKS: &[(&str, usize, Option<Goal>)] = &[
     ("random", 1_000, None),
     ("weighted_random", 1_000, None),
     ("round_robin", 1_000, None),
     ("weighted_round_robin", 1_000, None),
-    ("least_load", 1_000, Some(300.0)),
+    ("least_load", 1_000, Some(Goal::AtMost(300.0))),
     ("least_load, failing", 1_000, None),
     ("p2c", 10, None),
-    ("p2c", 1_000, Some(300.0)),
+    ("p2c", 1_000, Some(Goal::AtMost(300.0))),
     ("p2c, failing", 1_000, None),
     ("consistent_hash", 1_000, None),
 ];
@@ -195,8 +195,7 @@ fn show_picks() -> Result<()> {
     let mut figures = Vec::new();
     for &(policy, endpoints, limit) in PICKS {
         let figure = picks::instructions(policy, endpoints)?;
-        let limit = limit.map_or_else(String::new, |limit| goal(figure, limit));
-        table.row([policy.to_owned(), endpoints.to_string(), thousands(figure), limit]);
+        table.row([policy.to_owned(), endpoints.to_string(), thousands(figure), judge(limit, figure)]);
         figures.push((format!("{policy}, {endpoints} endpoints"), figure));
     }
     println!("{table}");
