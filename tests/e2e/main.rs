@@ -19,4 +19,5 @@ mod macros;
 mod middleware;
 mod pool;
 mod program;
+mod streams;
 mod transports;
