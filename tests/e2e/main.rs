@@ -20,5 +20,6 @@ mod macros;
 mod middleware;
 mod pool;
 mod program;
+mod stream_ends;
 mod streams;
 mod transports;
