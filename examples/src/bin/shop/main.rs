@@ -52,6 +52,10 @@ async fn main() -> ExitCode {
     if args.next_if(|arg| arg == instance::ARGUMENT).is_some() {
         return instance::run(args.collect()).await;
     }
+    if args.next_if(|arg| arg == "--help").is_some() {
+        println!("{}", options::USAGE);
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::read(args) {
         Ok(options) => options,
         Err(error) => {

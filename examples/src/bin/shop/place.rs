@@ -73,7 +73,7 @@ impl Place {
         let channel = builder
             // One after the other: instances that do the same on one machine. The default, P2c, goes by latency, and would
             // take a process that hung for slow for a minute, which is longer than this program runs.
-            .balancer(balance::RoundRobin::default())
+            .balancer(balance::RoundRobin)
             // Another instance, for what nobody has run, and for what may be run twice.
             .layer(RetryLayer::new(retry::Policy { attempts: 8, ..retry::Policy::default() }))
             // A process that is stopped says nothing and closes nothing: it is given up after this, and its calls fail,
