@@ -400,7 +400,11 @@ fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Repl
         }
         Some(items) => Carried::Stream(decode_replies(codec, items)),
         // An answer that is complete at once is a stream without items.
-        None => Carried::Stream(Streaming::empty()),
+        None if body.is_empty() => Carried::Stream(Streaming::empty()),
+        None => {
+            let status = Status::internal("the server answered with one reply, where a stream was due");
+            return Err(status.with_certainty(Certainty::Executed));
+        }
     };
     let given = M::Given::from_carried(carried).ok_or_else(|| {
         let status = Status::internal("the server answered with a stream, where one reply was due");

@@ -65,7 +65,7 @@ impl EndpointCall {
             Some(endpoint) => endpoint.link()?,
             None => {
                 self.at = self.to.choose(&self.request);
-                self.at.as_ref()?.endpoint.link()?
+                self.at.as_ref()?.endpoint().link()?
             }
         };
         (!self.request.wait_for_ready || link.is_established()).then_some(link)
@@ -74,7 +74,7 @@ impl EndpointCall {
     /// The server that the call is at.
     #[inline]
     fn endpoint(&self) -> Option<&Endpoint> {
-        self.to.only().or(self.at.as_ref().map(|chosen| &chosen.endpoint))
+        self.to.only().or(self.at.as_ref().map(Chosen::endpoint))
     }
 
     /// Puts the call on a connection.

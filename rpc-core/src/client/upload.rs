@@ -1,7 +1,6 @@
 //! The task that sends the items of a request. It belongs to the call, and ends with it.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -42,16 +41,12 @@ impl Future for Task {
             }
         };
         let Way { link, lane, .. } = &this.way;
-        let polled = poll_in(&mut this.context, || {
-            catch_unwind(AssertUnwindSafe(|| pump.poll(link, lane, stream, cx)))
-        });
-        match polled {
-            Ok(pumped) => match ready!(pumped) {
-                Pumped::Ended(_) => this.way.finish(stream),
-                Pumped::Failed(status) => this.way.fail(status),
-                Pumped::Unwanted => {}
-            },
-            Err(panic) => this.way.fail(caught(this.path, &*panic)),
+        let polled = poll_in(&mut this.context, || pump.poll(link, lane, stream, cx));
+        match ready!(polled) {
+            Pumped::Ended(_) => this.way.finish(stream),
+            Pumped::Failed(status) => this.way.fail(status),
+            Pumped::Panicked(panic) => this.way.fail(caught(this.path, &*panic)),
+            Pumped::Unwanted => {}
         }
         Poll::Ready(())
     }

@@ -53,14 +53,15 @@ pub(crate) enum Polled {
 pub(crate) fn begin(call: &mut Call, request: Request) -> Polled {
     // The task that a pending handler gets polls it at once, and so leaves the right waker.
     let mut cx = TaskContext::from_waker(Waker::noop());
+    let streams = call.lane.is_some();
     let mut context = std::mem::take(&mut call.context);
     let polled = poll_in(&mut context, || {
         catch_unwind(AssertUnwindSafe(|| {
             let mut future = call.route.service.call(request);
             match future.as_mut().poll(&mut cx) {
-                // A stream needs a task all the same.
-                Poll::Ready(Ok(response)) if response.is_stream() => {
-                    Err(Box::pin(std::future::ready(Ok(response))) as Handler)
+                // A call with streams has a task all the same: what belongs to it has to end with it.
+                Poll::Ready(result) if streams || matches!(&result, Ok(ok) if ok.is_stream()) => {
+                    Err(Box::pin(std::future::ready(result)) as Handler)
                 }
                 Poll::Ready(result) => Ok(result),
                 Poll::Pending => Err(future),
@@ -223,17 +224,13 @@ impl Task {
     fn poll_stream(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Self { link, call, reply: Some((lane, pump)), .. } = self else { return Poll::Ready(()) };
         let mut context = std::mem::take(&mut call.context);
-        let polled = poll_in(&mut context, || {
-            catch_unwind(AssertUnwindSafe(|| pump.poll(link, lane, call.stream, cx)))
-        });
+        let polled = poll_in(&mut context, || pump.poll(link, lane, call.stream, cx));
         call.context = context;
-        let result = match polled {
-            Ok(pumped) => match ready!(pumped) {
-                Pumped::Ended(trailing) => Ok(trailing),
-                Pumped::Failed(status) => Err(status),
-                Pumped::Unwanted => Err(Status::cancelled("the caller gave up the call")),
-            },
-            Err(panic) => Err(caught(call.route.method.path, &*panic)),
+        let result = match ready!(polled) {
+            Pumped::Ended(trailing) => Ok(trailing),
+            Pumped::Failed(status) => Err(status),
+            Pumped::Panicked(panic) => Err(caught(call.route.method.path, &*panic)),
+            Pumped::Unwanted => Err(Status::cancelled("the caller gave up the call")),
         };
         self.drop_reply();
         self.finish_stream(result);

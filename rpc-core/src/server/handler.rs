@@ -71,7 +71,13 @@ fn input<M: Method>(codec: &CodecFns<M>, request: Request) -> Result<M::Input, S
             }
         },
         // A request that is complete at once is a stream without items.
-        None => Carried::Stream(Streaming::empty()),
+        None if request.body().is_empty() => Carried::Stream(Streaming::empty()),
+        None => {
+            return Err(Status::invalid_argument(format!(
+                "{path} takes a stream, and the request is one message"
+            ))
+            .with_certainty(Certainty::NotExecuted));
+        }
     };
     M::Input::from_carried(carried).ok_or_else(|| {
         Status::invalid_argument(format!("{path} takes one message, and the request is a stream"))

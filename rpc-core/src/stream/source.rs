@@ -193,3 +193,33 @@ impl<S> Drop for Within<S> {
         poll_in(&mut self.context, || drop(inner));
     }
 }
+
+/// How a layer asks the stream inside of it for the next item.
+pub(crate) type Ask<'a, T> = &'a mut dyn FnMut(&mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>>;
+
+/// A stream with something of a layer's round each time that it is asked for an item.
+pub(crate) struct Around<S, F> {
+    pub(crate) inner: S,
+    pub(crate) around: F,
+}
+
+impl<S, F> Unpin for Around<S, F> {}
+
+impl<T, S, F> Source<T> for Around<S, F>
+where
+    S: Source<T> + Unpin,
+    F: FnMut(Ask<'_, T>, &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> + Send,
+{
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> {
+        let Self { inner, around } = &mut *self;
+        around(&mut |cx| Pin::new(&mut *inner).poll_next(cx), cx)
+    }
+
+    fn trailing(mut self: Pin<&mut Self>) -> Trailing {
+        Pin::new(&mut self.inner).trailing()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}

@@ -12,7 +12,9 @@ use crate::context::Context;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::stream::channel::{self, Sender};
-use crate::stream::source::{FromIter, FromStream, Holding, Map, Source, Trailing, WithTrailing, Within};
+use crate::stream::source::{
+    Around, Ask, FromIter, FromStream, Holding, Map, Source, Trailing, WithTrailing, Within,
+};
 
 /// Many messages of one type, one after the other: the argument or the reply of a method that streams.
 ///
@@ -151,6 +153,14 @@ impl<T: 'static> Streaming<T> {
     /// The same stream, whose items are made into others.
     pub(crate) fn map_items<U: 'static>(self, change: impl FnMut(T) -> U + Send + 'static) -> Streaming<U> {
         self.change(|inner| Box::pin(Map { inner, change }))
+    }
+
+    /// The same stream, with something of a layer's round each time that it is asked for an item.
+    pub(crate) fn around<F>(self, around: F) -> Self
+    where
+        F: FnMut(Ask<'_, T>, &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> + Send + 'static,
+    {
+        self.change(|inner| Box::pin(Around { inner, around }))
     }
 
     /// The same stream, asked for items in this context.

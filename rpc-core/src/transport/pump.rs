@@ -8,6 +8,8 @@
 //!   waits behind no more than that;
 //! * by [`TURN`]: a stream that always has something gives way to other tasks after so much.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
@@ -39,6 +41,8 @@ pub(crate) enum Pumped {
     Ended(Metadata),
     /// It ended with an error, or an item cannot be sent.
     Failed(Status),
+    /// It panicked.
+    Panicked(Box<dyn Any + Send>),
     /// The call is over: nobody wants the rest.
     Unwanted,
 }
@@ -52,7 +56,7 @@ pub(crate) struct Pump {
     room: usize,
     /// Items that were sent.
     sent: u64,
-    end: Option<Result<Metadata, Status>>,
+    end: Option<Pumped>,
 }
 
 impl Pump {
@@ -71,7 +75,12 @@ impl Pump {
     ) -> Poll<Pumped> {
         let mut turn = TURN;
         loop {
-            let (gathered, waits) = self.gather(cx);
+            let gathered = catch_unwind(AssertUnwindSafe(|| self.gather(cx)));
+            let (gathered, waits) = gathered.unwrap_or_else(|panic| {
+                // What it gave before goes out before.
+                self.end = Some(Pumped::Panicked(panic));
+                (0, false)
+            });
             turn = turn.saturating_sub(gathered);
             let sent = link.with(|state| self.send(state, lane, id, waits || turn == 0, cx));
             match sent {
@@ -84,10 +93,8 @@ impl Pump {
                 }
                 Err(_) => return Poll::Ready(Pumped::Unwanted),
             }
-            match self.end.take() {
-                Some(Ok(trailing)) => return Poll::Ready(Pumped::Ended(trailing)),
-                Some(Err(status)) => return Poll::Ready(Pumped::Failed(status)),
-                None => {}
+            if let Some(end) = self.end.take() {
+                return Poll::Ready(end);
             }
             if waits || self.room == 0 {
                 return Poll::Pending;
@@ -111,11 +118,11 @@ impl Pump {
                     self.batch.push(body);
                 }
                 Poll::Ready(Some(Err(status))) => {
-                    self.end = Some(Err(status));
+                    self.end = Some(Pumped::Failed(status));
                     break;
                 }
                 Poll::Ready(None) => {
-                    self.end = Some(Ok(self.items.take_trailing()));
+                    self.end = Some(Pumped::Ended(self.items.take_trailing()));
                     break;
                 }
                 Poll::Pending => return (bytes, true),
