@@ -327,10 +327,7 @@ impl Shared {
                 match self.change(&key, expected, vec![put]).await {
                     Ok(outcome) => self.supervisor().put(&key, version, lease, outcome),
                     Err(Failure::LeaseGone) => self.lease_gone(lease),
-                    Err(failure) => {
-                        let doubt = (expected == 0).then_some(lease);
-                        self.failed("registering", Some(&key), doubt, &failure);
-                    }
+                    Err(failure) => self.failed("registering", Some(&key), Some(lease), &failure),
                 }
             }
             Action::Remove { key, expected, lease } => {

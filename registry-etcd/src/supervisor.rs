@@ -467,7 +467,7 @@ impl Supervisor {
     }
 
     /// An action failed. `key` is what it was about, if it was about one; `doubt` is the lease under which a `Put` may
-    /// arrive later. Only one that expects no key can undo a withdrawal: a revision, once gone, does not come again.
+    /// arrive later.
     pub(crate) fn failed(&mut self, now: Instant, key: Option<&str>, doubt: Option<i64>, failure: &Failure) {
         let entry = key.and_then(|key| self.entries.get_mut(key));
         if !matches!(failure, Failure::Refused(..)) {
@@ -537,3 +537,6 @@ fn contested(record: &Record) -> Status {
     )
     .with_certainty(Certainty::NotExecuted)
 }
+
+#[cfg(test)]
+mod tests;

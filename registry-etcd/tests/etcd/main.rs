@@ -3,6 +3,7 @@
 
 mod cold_start;
 mod contents;
+mod fleet;
 mod lease;
 mod lock;
 mod outage;
