@@ -21,6 +21,8 @@ pub(crate) struct Etcd {
     initial: String,
     token: String,
     timing: [&'static str; 2],
+    /// More arguments.
+    extra: Vec<String>,
     folder: TempDir,
     /// The data; another one after a restore.
     data: String,
@@ -53,6 +55,7 @@ impl Etcd {
             token: format!("test-{host}"),
             peer,
             timing,
+            extra: Vec::new(),
             folder: folder(),
             data: "data".to_owned(),
             child: None,
@@ -62,6 +65,14 @@ impl Etcd {
     /// A cluster of one.
     pub(crate) async fn start() -> Self {
         let mut etcd = Self::new("one", ["50", "500"]);
+        etcd.run().await;
+        etcd
+    }
+
+    /// A cluster of one, with more arguments.
+    pub(crate) async fn start_with(extra: &[&str]) -> Self {
+        let mut etcd = Self::new("one", ["50", "500"]);
+        etcd.extra = extra.iter().map(|argument| (*argument).to_owned()).collect();
         etcd.run().await;
         etcd
     }
@@ -88,6 +99,7 @@ impl Etcd {
             .args(["--initial-cluster", &self.initial, "--initial-cluster-token", &self.token])
             .args(["--heartbeat-interval", heartbeat, "--election-timeout", election])
             .args(["--log-level", "warn", "--logger", "zap"])
+            .args(&self.extra)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
