@@ -1,4 +1,4 @@
-//! User and password, and a token that runs out.
+//! User and password, a token that runs out, and TLS.
 
 use rpc_core::Code;
 use rpc_core::discovery::Registry;
@@ -62,4 +62,32 @@ async fn whoever_has_no_password_or_no_permission_is_told() {
 
 async fn etcd_root(etcd: &Etcd, command: &[&str]) {
     etcd.ctl(&[command, &["--user", "root:secret"]].concat()).await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn members_may_speak_tls_and_ask_who_is_there() {
+    use registry_etcd::{Certificate, Identity, TlsOptions};
+
+    let (etcd, folder) = Etcd::start_with_tls().await;
+    let pem = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let trusting = TlsOptions::new().ca_certificate(Certificate::from_pem(pem("ca.pem")));
+    let known = trusting.clone().identity(Identity::from_pem(pem("cert.pem"), pem("key.pem")));
+    let endpoint = format!("https://{}", etcd.endpoint());
+    for endpoint in [etcd.endpoint(), endpoint] {
+        let server = quick([endpoint]).tls(known.clone()).connect().await.unwrap();
+        soon("registering", server.register(SERVICE, instance("a"))).await.unwrap();
+        let watch = server.watch(SERVICE);
+        until_trusted(&watch, &["a"]).await;
+        soon("closing", server.close()).await.unwrap();
+    }
+    for tls in [Some(trusting), None] {
+        let mut stranger = quick([etcd.endpoint()]);
+        if let Some(tls) = tls {
+            stranger = stranger.tls(tls);
+        }
+        let stranger = stranger.connect().await.unwrap();
+        let error = soon("an error", stranger.ping()).await.unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable, "{error}");
+    }
 }
