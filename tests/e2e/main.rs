@@ -11,6 +11,7 @@ mod cluster;
 mod codecs;
 mod context;
 mod death;
+mod discovery;
 mod drain;
 mod errors;
 mod hostile;
