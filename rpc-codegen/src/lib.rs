@@ -19,7 +19,8 @@
 //! ```
 //!
 //! Packages become modules, `demo.v1` becomes `demo::v1`. The command `rpc-codegen` does the same into a folder, for
-//! people who check generated code in.
+//! people who check generated code in. The programs `route_guide` and `two_doors` in `examples` are made so; the other
+//! way round, from a trait to a `.proto`, is `rpc_core::export`.
 //!
 //! # From .proto to Rust
 //!
