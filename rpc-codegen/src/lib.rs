@@ -46,6 +46,10 @@
 //! is `"…"`. prost drops unknown fields, and it keeps no extensions: they are neither in JSON nor passed on. Editions
 //! are refused with an error that says so.
 //!
+//! The compiler follows messages that hold each other to see that they are `Send`, by default 128 steps deep. A schema with
+//! longer chains, of dozens of messages each of which holds the next, needs `#![recursion_limit = "512"]` (or more) in the
+//! crate that includes it; the compiler says so.
+//!
 //! # Files, in the order of a run
 //!
 //! [`builder`](Builder) (options and the run, `externs`) → `schema` (reading) → `select` (which files) → `check` (names that
