@@ -15,7 +15,6 @@ use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
 use crate::client::endpoint::{Endpoint, Lease};
 use crate::context::now;
-use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Hop, Status};
 use crate::transport::link::Link;
 use crate::transport::slot::{Exchange, Outbound, Outcome};
@@ -36,6 +35,8 @@ pub struct EndpointCall {
     /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
     lease: Option<Lease>,
     moves: u32,
+    /// The time, if it was looked at a moment ago and nothing was waited for since.
+    clock: Option<Instant>,
 }
 
 enum State {
@@ -46,9 +47,10 @@ enum State {
 }
 
 impl EndpointCall {
+    /// `clock` is the time, if the call is polled at once: it need not look at the clock again.
     #[inline]
-    pub(crate) fn new(to: Destination, request: Request) -> Self {
-        Self { to, at: None, lease: None, request, state: State::New, moves: 0 }
+    pub(crate) fn new(to: Destination, request: Request, clock: Option<Instant>) -> Self {
+        Self { to, at: None, lease: None, request, state: State::New, moves: 0, clock }
     }
 
     /// The connection to go to, if one can be named without waiting.
@@ -94,7 +96,8 @@ impl EndpointCall {
             context: request.context.clone(),
             path: method.path,
         };
-        match Exchange::open(link, outbound, cx.waker()) {
+        let started = self.clock.take().unwrap_or_else(now);
+        match Exchange::open(link, outbound, started, cx.waker()) {
             Ok(exchange) => State::Running(exchange),
             Err(error @ (OpenError::Closed(_) | OpenError::Draining)) => self.moved(error.into()),
             Err(error) => State::Failed(error.into()),
@@ -142,21 +145,15 @@ impl EndpointCall {
     #[inline]
     fn end(&mut self, exchange: &Exchange, outcome: Outcome) -> Result<Result<Response, Status>, State> {
         let status = match outcome {
-            Outcome::Answer { head, body, at } => match head {
-                ResponseHead { status: None, queue, handler, metadata } => {
-                    let elapsed = at.saturating_duration_since(exchange.started());
-                    let network = elapsed.saturating_sub(queue + handler);
-                    return Ok(Ok(reply(body, metadata, Timings { queue, handler, network })));
+            Outcome::Answer { head: ResponseHead { status: Some(status), .. }, at, .. } => {
+                let status = from_peer(status, exchange, at);
+                // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
+                if self.endpoint().is_none_or(Endpoint::takes_calls) {
+                    return Ok(Err(status));
                 }
-                ResponseHead { status: Some(status), .. } => {
-                    let status = from_peer(status, exchange, at);
-                    // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
-                    if self.endpoint().is_none_or(Endpoint::takes_calls) {
-                        return Ok(Err(status));
-                    }
-                    status
-                }
-            },
+                status
+            }
+            Outcome::Answer { head, body, at } => return Ok(Ok(reply(exchange.started(), head, body, at))),
             Outcome::Handed => return Ok(Ok(Response::default())),
             Outcome::Expired { sent } => {
                 let mut status = self.request.deadline_status();
@@ -181,10 +178,12 @@ impl EndpointCall {
 }
 
 #[inline]
-fn reply(body: Bytes, metadata: Metadata, timings: Timings) -> Response {
+fn reply(started: Instant, head: ResponseHead, body: Bytes, at: Instant) -> Response {
+    let ResponseHead { queue, handler, metadata, .. } = head;
+    let network = at.saturating_duration_since(started).saturating_sub(queue + handler);
     let mut response = Response::new(body);
     response.metadata = metadata;
-    response.timings = timings;
+    response.timings = Timings { queue, handler, network };
     response
 }
 
@@ -235,7 +234,18 @@ impl Future for EndpointCall {
                     }
                 },
                 State::Running(exchange) => {
-                    let outcome = ready!(Pin::new(&mut *exchange).poll(cx));
+                    let outcome = match ready!(Pin::new(&mut *exchange).poll(cx)) {
+                        // The common end. The exchange stays where it is: to move it out costs more than to leave it.
+                        Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } => {
+                            let started = exchange.started();
+                            this.lease = None;
+                            if let Some(chosen) = this.at.take() {
+                                chosen.succeeded();
+                            }
+                            return Poll::Ready(Ok(reply(started, head, body, at)));
+                        }
+                        outcome => outcome,
+                    };
                     let State::Running(exchange) = std::mem::replace(&mut this.state, State::New) else {
                         return Poll::Ready(Err(Status::internal("a call lost its exchange")));
                     };
