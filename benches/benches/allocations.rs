@@ -8,9 +8,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use benches::Result;
-use benches::echo::{self, Client, Peer};
-use benches::fixed::ONEWAY;
-use benches::load::fixed;
+use benches::echo::{self, Peer};
+use benches::fixed::Load;
 use benches::peer::{Visit, with_peer};
 use benches::ratchet::{self, Mode};
 use benches::table::{Goal, Table, judge, thousands};
@@ -60,41 +59,37 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Who, how many calls in flight, the goal.
-const CELLS: &[(&str, usize, Option<Goal>)] = &[
-    ("raw", 64, None),
-    ("raw-spawn", 64, None),
-    ("courier", 64, Some(Goal::AtMost(3.0))),
-    ("courier", 1, Some(Goal::AtMost(3.0))),
-    ("courier-json", 64, None),
-    ("courier", ONEWAY, None),
+/// Who, how, the goal.
+const CELLS: &[(&str, Load, Option<Goal>)] = &[
+    ("raw", Load::Calls(64), None),
+    ("raw-spawn", Load::Calls(64), None),
+    ("courier", Load::Calls(64), Some(Goal::AtMost(3.0))),
+    ("courier", Load::Calls(1), Some(Goal::AtMost(3.0))),
+    ("courier-json", Load::Calls(64), None),
+    ("courier", Load::Oneway, None),
 ];
 
 fn main() -> Result<()> {
     let mut table = Table::new(["per call, 64 B", "load", "allocations", "bytes", "goal"]);
     let mut figures = Vec::new();
-    for &(peer, in_flight, limit) in CELLS {
-        let (allocations, bytes) = with_peer(peer, Measure { in_flight })??;
+    for &(peer, load, limit) in CELLS {
+        let (allocations, bytes) = with_peer(peer, Measure { load })??;
         let judged = judge(limit, (allocations * 10.0).round() / 10.0);
-        let load = if in_flight == ONEWAY { "oneway".to_owned() } else { format!("{in_flight} in flight") };
         figures.push((format!("{peer}, {load}"), allocations));
-        table.row([peer.to_owned(), load, format!("{allocations:.2}"), thousands(bytes.round()), judged]);
+        table.row([
+            peer.to_owned(),
+            load.to_string(),
+            format!("{allocations:.2}"),
+            thousands(bytes.round()),
+            judged,
+        ]);
     }
     println!("{table}");
     ratchet::hold("allocations", &figures, Mode::from_args())
 }
 
 struct Measure {
-    in_flight: usize,
-}
-
-impl Measure {
-    async fn calls<C: Client>(&self, client: &C, payload: &Bytes, calls: usize) -> Result<()> {
-        match self.in_flight {
-            ONEWAY => fixed::messages(client, payload, calls).await,
-            in_flight => fixed::calls(client, payload, in_flight, calls).await,
-        }
-    }
+    load: Load,
 }
 
 impl Visit for Measure {
@@ -106,9 +101,9 @@ impl Visit for Measure {
         runtime.block_on(async {
             let client = echo::connect::<P>(P::serve().await?).await?;
             let calls = 64 * 200;
-            self.calls(&client, &payload, calls).await?;
+            self.load.make(&client, &payload, calls).await?;
             let before = (ALLOCATIONS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
-            self.calls(&client, &payload, calls).await?;
+            self.load.make(&client, &payload, calls).await?;
             let after = (ALLOCATIONS.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
             let per_call = |before: u64, after: u64| (after - before) as f64 / calls as f64;
             Ok((per_call(before.0, after.0), per_call(before.1, after.1)))

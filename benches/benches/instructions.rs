@@ -4,7 +4,7 @@
 //! cargo bench -p benches --bench instructions                        the tables
 //! cargo bench -p benches --bench instructions -- --check             fails if a figure is above its record
 //! cargo bench -p benches --bench instructions -- --record            lowers the records
-//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go (0 for oneway)
+//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go (or: oneway)
 //! ```
 //!
 //! A word that is no option picks the rows whose names have it: `-- json`, `-- retry`.
@@ -12,25 +12,25 @@
 use benches::Result;
 use benches::callgrind::{breakdown, per_call};
 use benches::cost::VARIANTS;
-use benches::fixed::{Fixed, ONEWAY};
+use benches::fixed::{Fixed, Load};
 use benches::ratchet::{self, Mode};
 use benches::table::{Goal, Table, judge, thousands};
 
 /// Bytes of payload.
 const PAYLOAD: usize = 64;
 
-/// Who, how many calls in flight, the goal.
-const CELLS: &[(&str, usize, Option<Goal>)] = &[
-    ("raw", 64, None),
-    ("raw-spawn", 64, None),
-    ("courier", 64, Some(Goal::AtMost(4_000.0))),
-    ("courier-json", 64, None),
-    ("raw", 1, None),
-    ("raw-spawn", 1, None),
-    ("courier", 1, None),
-    ("courier-json", 1, None),
-    ("raw", ONEWAY, None),
-    ("courier", ONEWAY, None),
+/// Who, how, the goal.
+const CELLS: &[(&str, Load, Option<Goal>)] = &[
+    ("raw", Load::Calls(64), None),
+    ("raw-spawn", Load::Calls(64), None),
+    ("courier", Load::Calls(64), Some(Goal::AtMost(4_000.0))),
+    ("courier-json", Load::Calls(64), None),
+    ("raw", Load::Calls(1), None),
+    ("raw-spawn", Load::Calls(1), None),
+    ("courier", Load::Calls(1), None),
+    ("courier-json", Load::Calls(1), None),
+    ("raw", Load::Oneway, None),
+    ("courier", Load::Oneway, None),
 ];
 
 /// What a built-in layer that has nothing to do may add.
@@ -43,21 +43,20 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(place) = args.iter().position(|arg| arg == "--breakdown") {
         let peer = args.get(place + 1).map_or("courier", String::as_str);
-        let in_flight = args.get(place + 2).and_then(|arg| arg.parse().ok()).unwrap_or(64);
+        let load = args.get(place + 2).map_or(Ok(Load::Calls(64)), |arg| arg.parse())?;
         let lines = args.get(place + 3).and_then(|arg| arg.parse().ok()).unwrap_or(60);
-        return show_breakdown(peer, in_flight, lines);
+        return show_breakdown(peer, load, lines);
     }
     let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with("--")).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
 
     let mut figures = Vec::new();
     let mut table = Table::new(["instructions per call, 64 B", "load", "instructions", "goal"]);
-    for &(peer, in_flight, limit) in CELLS {
-        let load = if in_flight == ONEWAY { "oneway".to_owned() } else { format!("{in_flight} in flight") };
+    for &(peer, load, limit) in CELLS {
         let name = format!("{peer}, {load}");
         if wants(&name) {
-            let figure = count(peer, in_flight)?;
-            table.row([peer.to_owned(), load, thousands(figure), judge(limit, figure)]);
+            let figure = count(peer, load)?;
+            table.row([peer.to_owned(), load.to_string(), thousands(figure), judge(limit, figure)]);
             figures.push((name, figure));
         }
     }
@@ -69,7 +68,7 @@ fn main() -> Result<()> {
     for variant in VARIANTS.iter().filter(|variant| wants(variant.name)) {
         for name in [variant.base, variant.name] {
             if !bases.iter().any(|(base, _)| *base == name) {
-                bases.push((name, count(name, 64)?));
+                bases.push((name, count(name, Load::Calls(64))?));
             }
         }
         let of = |name: &str| bases.iter().find(|(base, _)| *base == name).map_or(0.0, |(_, figure)| *figure);
@@ -83,14 +82,14 @@ fn main() -> Result<()> {
     ratchet::hold("instructions", &figures, Mode::from_args())
 }
 
-fn count(peer: &str, in_flight: usize) -> Result<f64> {
-    let cell = Fixed { peer: peer.to_owned(), in_flight, calls: 0, payload: PAYLOAD };
-    per_call(&cell, if in_flight == 1 { 5_000 } else { 64 * 250 })
+fn count(peer: &str, load: Load) -> Result<f64> {
+    let cell = Fixed { peer: peer.to_owned(), load, calls: 0, payload: PAYLOAD };
+    per_call(&cell, if load == Load::Calls(1) { 5_000 } else { 64 * 250 })
 }
 
-fn show_breakdown(peer: &str, in_flight: usize, lines: usize) -> Result<()> {
-    let cell = Fixed { peer: peer.to_owned(), in_flight, calls: 64 * 250, payload: PAYLOAD };
-    println!("instructions per call, {peer}, {in_flight} in flight; starting and ending included\n");
+fn show_breakdown(peer: &str, load: Load, lines: usize) -> Result<()> {
+    let cell = Fixed { peer: peer.to_owned(), load, calls: 64 * 250, payload: PAYLOAD };
+    println!("instructions per call, {peer}, {load}; starting and ending included\n");
     println!("in the function itself:\n{}", breakdown(&cell, false, lines)?);
     println!("with what it calls:\n{}", breakdown(&cell, true, lines)?);
     Ok(())

@@ -13,22 +13,22 @@
 
 use benches::Result;
 use benches::cell::{self, Cell, Shape, Work};
-use benches::fixed::Fixed;
+use benches::fixed::{Fixed, Load};
 use benches::options::Options;
 use benches::rounds::{self, Rounds};
 use benches::table::{Goal, Table, judge, thousands};
 
-/// A load: payload, calls in flight, connections.
-type Load = (usize, usize, usize);
+/// Payload, calls in flight, connections.
+type Point = (usize, usize, usize);
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// What matters most, for each shape.
-const SOME: &[Load] =
+const SOME: &[Point] =
     &[(64, 1, 1), (64, 16, 1), (64, 128, 1), (64, 128, 4), (KIB, 128, 1), (64 * KIB, 16, 1), (MIB, 4, 1)];
 
-const ALL: &[Load] = &[
+const ALL: &[Point] = &[
     (64, 1, 1),
     (64, 16, 1),
     (64, 128, 1),
@@ -70,7 +70,10 @@ fn main() -> Result<()> {
 }
 
 /// What ours is to be, as a share of somebody else's in the same run: of whom, of which figure.
-fn goal(shape: Shape, (payload, in_flight, connections): Load) -> Option<(&'static str, &'static str, Goal)> {
+fn goal(
+    shape: Shape,
+    (payload, in_flight, connections): Point,
+) -> Option<(&'static str, &'static str, Goal)> {
     Some(match (shape, payload, in_flight, connections) {
         (Shape::OneThread, 64, 128, 1) => ("raw-spawn", "rate", Goal::AtLeast(0.5)),
         (Shape::TwoProcesses, 64, 128, 1) => ("raw-spawn", "rate", Goal::AtLeast(0.65)),
@@ -84,7 +87,6 @@ fn goal(shape: Shape, (payload, in_flight, connections): Load) -> Option<(&'stat
 }
 
 fn unary(shape: Shape, options: &Options) -> Result<Table> {
-    let peers = options.peers(&["courier", "raw", "raw-spawn"]);
     let mut table = Table::new([
         "payload, in flight, connections",
         "who",
@@ -100,6 +102,12 @@ fn unary(shape: Shape, options: &Options) -> Result<Table> {
     ]);
     for &load in if options.full { ALL } else { SOME } {
         let (payload, in_flight, connections) = load;
+        let peers = options.peers(match (shape, payload) {
+            // What each limit does best is shown too, where it is better than the plain one.
+            (_, 65_536..) => &["courier", "raw", "raw-spawn", "raw-large"],
+            (Shape::TwoWorkers, _) => &["courier", "raw", "raw-spawn", "raw-yield"],
+            _ => &["courier", "raw", "raw-spawn"],
+        });
         let cells: Vec<Cell> = peers
             .iter()
             .map(|peer| Cell {
@@ -174,7 +182,7 @@ fn system_calls(options: &Options) -> Result<Table> {
     for (payload, in_flight, most) in [(64, 1, 7.0), (64, 64, 0.3), (KIB, 64, 0.3)] {
         for peer in options.peers(&["courier", "raw", "raw-spawn"]) {
             let count = |calls: usize| {
-                let cell = Fixed { peer: peer.to_owned(), in_flight, calls, payload };
+                let cell = Fixed { peer: peer.to_owned(), load: Load::Calls(in_flight), calls, payload };
                 let output = cell.command(&["strace", "-f", "-c", "-q"])?.output().map_err(|error| {
                     format!("strace could not be started ({error}); install it: apt-get install strace")
                 })?;

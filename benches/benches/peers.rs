@@ -25,6 +25,12 @@ fn main() -> Result<()> {
             println!("{}\n\n{}", shape.words(), closed(shape, &options)?);
         }
     }
+    if options.wants("oneway") {
+        println!(
+            "messages without an answer, 64 B, one sender, two processes, a core each\n\n{}",
+            oneway(&options)?
+        );
+    }
     if options.wants("open") {
         println!(
             "open loop, 64 B, two processes, a core each; latency from the time that a call was due\n\n{}",
@@ -103,6 +109,35 @@ fn closed(shape: Shape, options: &Options) -> Result<Table> {
                 times.unwrap_or_default(),
             ]);
         }
+    }
+    Ok(table)
+}
+
+fn oneway(options: &Options) -> Result<Table> {
+    let mut table = Table::new(["who", "messages/s", "least", "most", "ours is so many times that"]);
+    let peers = options.peers(&["courier", "volo-thrift"]);
+    let cells: Vec<Cell> = peers
+        .iter()
+        .map(|peer| Cell {
+            work: Work::Oneway,
+            millis: options.millis(),
+            ..Cell::new(peer, Shape::TwoProcesses)
+        })
+        .collect();
+    let results = rounds::run(&cells, options.rounds())?;
+    let ours = peers.iter().position(|peer| *peer == "courier").and_then(|place| results.get(place));
+    for (peer, result) in peers.iter().zip(&results) {
+        let times = ours.filter(|_| *peer != "courier").map(|ours| {
+            let times = ours.median("rate") / result.median("rate");
+            format!("{times:.1}, {}", Goal::AtLeast(10.0).judge(times))
+        });
+        table.row([
+            (*peer).to_owned(),
+            thousands(result.median("rate").round()),
+            thousands(result.least("rate").round()),
+            thousands(result.most("rate").round()),
+            times.unwrap_or_default(),
+        ]);
     }
     Ok(table)
 }

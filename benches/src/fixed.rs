@@ -3,12 +3,14 @@
 //! The benchmark starts itself again, with the cell as arguments.
 
 use std::env;
+use std::fmt;
 use std::process::Command;
+use std::str::FromStr;
 
 use bytes::Bytes;
 
 use crate::Result;
-use crate::echo::{self, Peer};
+use crate::echo::{self, Client, Peer};
 use crate::load::fixed;
 use crate::peer::{Visit, with_peer};
 
@@ -20,16 +22,57 @@ pub fn is_slowed() -> bool {
     env::var_os(SLOWED).is_some()
 }
 
-/// The number of calls in flight that stands for messages without an answer: of those one is sent after the other.
-pub const ONEWAY: usize = 0;
+/// How the calls are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// So many at a time.
+    Calls(usize),
+    /// Messages without an answer, one after the other.
+    Oneway,
+}
+
+impl Load {
+    /// Makes so many calls.
+    ///
+    /// # Errors
+    /// Whatever a call gives.
+    pub async fn make<C: Client>(self, client: &C, payload: &Bytes, calls: usize) -> Result<()> {
+        match self {
+            Self::Calls(in_flight) => fixed::calls(client, payload, in_flight, calls).await,
+            Self::Oneway => fixed::messages(client, payload, calls).await,
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Calls(in_flight) => write!(f, "{in_flight} in flight"),
+            Self::Oneway => f.write_str("oneway"),
+        }
+    }
+}
+
+impl FromStr for Load {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim_end_matches(" in flight").parse();
+        match (text, number) {
+            ("oneway", _) => Ok(Self::Oneway),
+            (_, Ok(in_flight)) => Ok(Self::Calls(in_flight)),
+            _ => Err(format!("{text:?} is no load: a number of calls in flight, or oneway")),
+        }
+    }
+}
 
 /// A number of calls.
 #[derive(Clone, Debug)]
 pub struct Fixed {
     /// Who.
     pub peer: String,
-    /// Calls at a time; [`ONEWAY`] for messages without an answer.
-    pub in_flight: usize,
+    /// How.
+    pub load: Load,
     /// Calls in all.
     pub calls: usize,
     /// Bytes of payload.
@@ -53,8 +96,8 @@ impl Fixed {
                 command
             }
         };
-        let Self { peer, in_flight, calls, payload } = self;
-        command.arg(Self::FLAG).arg(peer).args([in_flight, calls, payload].map(|number| number.to_string()));
+        let Self { peer, load, calls, payload } = self;
+        command.args([Self::FLAG, peer, &load.to_string(), &calls.to_string(), &payload.to_string()]);
         Ok(command)
     }
 
@@ -64,13 +107,13 @@ impl Fixed {
     /// Whatever the cell's calls give.
     pub fn run_if_child() -> Result<bool> {
         let args: Vec<String> = env::args().skip(1).collect();
-        let [flag, peer, in_flight, calls, payload] = &args[..] else { return Ok(false) };
+        let [flag, peer, load, calls, payload] = &args[..] else { return Ok(false) };
         if flag != Self::FLAG {
             return Ok(false);
         }
         let cell = Self {
             peer: peer.clone(),
-            in_flight: in_flight.parse()?,
+            load: load.parse()?,
             calls: calls.parse()?,
             payload: payload.parse()?,
         };
@@ -90,10 +133,21 @@ impl Visit for &Fixed {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let client = echo::connect::<P>(P::serve().await?).await?;
-            match self.in_flight {
-                ONEWAY => fixed::messages(&client, &payload, self.calls).await,
-                in_flight => fixed::calls(&client, &payload, in_flight, self.calls).await,
-            }
+            self.load.make(&client, &payload, self.calls).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_read_as_it_is_shown_and_as_a_bare_number() {
+        for load in [Load::Calls(64), Load::Oneway] {
+            assert_eq!(load.to_string().parse(), Ok(load));
+        }
+        assert_eq!("1".parse(), Ok(Load::Calls(1)));
+        assert!("much".parse::<Load>().unwrap_err().contains("no load"));
     }
 }

@@ -7,6 +7,7 @@
 //! | `peers` | the same beside tonic, tarpc and volo-thrift, closed and open loop (feature `peers`) |
 //! | `instructions` | user-space instructions per call, by callgrind; hardly varies, needs no quiet machine |
 //! | `allocations` | allocations per call, by a counting allocator |
+//! | `balance` | balancing policies on a simulated fleet ([`fleet`]), and instructions per pick |
 //!
 //! In reading order: [`echo`] (what everybody who is measured does), [`courier`] (we), [`cost`] (we, with one more layer
 //! or option), [`raw`] (the limit), `peers` (others), [`peer`] (all of them by name), [`load`] (who calls), [`cell`] (a
@@ -21,6 +22,7 @@ pub mod cost;
 pub mod courier;
 pub mod echo;
 pub mod fixed;
+pub mod fleet;
 pub mod load;
 pub mod memory;
 pub mod options;

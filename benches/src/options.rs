@@ -82,7 +82,7 @@ impl Options {
 
     /// How long each cell is measured, in milliseconds.
     pub fn millis(&self) -> u64 {
-        self.millis.unwrap_or(if self.full { 1_500 } else { 600 })
+        self.millis.unwrap_or(if self.full { 1_500 } else { 500 })
     }
 }
 

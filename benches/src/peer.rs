@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::courier::{Courier, Unary, UnaryJson};
 use crate::echo::Peer;
-use crate::raw::{Raw, RawSpawn, RawYield};
+use crate::raw::{Raw, RawLarge, RawSpawn, RawYield};
 
 /// What to do with whoever is measured.
 pub trait Visit {
@@ -24,6 +24,7 @@ pub fn with_peer<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
         "courier-json" => visit.visit::<Courier<UnaryJson>>(),
         "raw" => visit.visit::<Raw>(),
         "raw-spawn" => visit.visit::<RawSpawn>(),
+        "raw-large" => visit.visit::<RawLarge>(),
         "raw-yield" => visit.visit::<RawYield>(),
         #[cfg(feature = "peers")]
         "tonic" => visit.visit::<crate::peers::Tonic>(),

@@ -60,6 +60,11 @@ fn streams_are_as_checked_in() {
 }
 
 #[test]
+fn the_messages_of_the_conformance_tests_are_as_checked_in() {
+    golden("conformance", "tests/conformance", rpc_codegen::configure());
+}
+
+#[test]
 fn the_shapes_of_real_schemas_are_as_checked_in() {
     golden("real", "tests/real", rpc_codegen::configure());
 }

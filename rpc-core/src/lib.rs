@@ -21,6 +21,7 @@ pub mod middleware;
 pub mod proto;
 pub mod server;
 pub mod status;
+pub mod stream;
 pub mod transport;
 pub mod wire;
 
@@ -34,3 +35,4 @@ pub use message::Message;
 pub use metadata::{InvalidName, Metadata};
 pub use server::Server;
 pub use status::{Certainty, Code, Detail, Hop, Status};
+pub use stream::Streaming;

@@ -17,7 +17,7 @@ pub use tower::Service;
 
 pub use crate::call::service::BoxFuture;
 pub use crate::call::{
-    CodecFns, CodecInfo, Method, MethodDescriptor, Request, Response, ServiceDescriptor, Shape,
+    CodecFns, CodecInfo, Method, MethodDescriptor, One, Request, Response, ServiceDescriptor, Shape,
 };
 pub use crate::client::{Call, Channel, IntoTarget};
 pub use crate::codec::{Codec, CodecError, Json, Protobuf};
@@ -26,6 +26,7 @@ pub use crate::message::{DecodeError, Empty, Message, field};
 pub use crate::server::Serve;
 pub use crate::server::handler::{serve, unknown_method};
 pub use crate::status::{Code, Detail, Status};
+pub use crate::stream::Streaming;
 
 /// What the module of a service gets from the scope of its trait, which the module may not see.
 pub trait Described {
@@ -61,6 +62,14 @@ impl<T> Undescribed for SchemaOf<T> {}
 /// user's source, so that the compiler's complaint about a type points at that type.
 pub const fn codec_fns<M: Method, Q: Codec<M::Request>, P: Codec<M::Reply>>() -> CodecFns<M> {
     CodecFns::of_pair::<Q, P>()
+}
+
+/// The same stream, whose items are made into others: into the messages that they travel as, and back.
+pub fn map_items<A: 'static, B: 'static>(
+    stream: Streaming<A>,
+    change: impl FnMut(A) -> B + Send + 'static,
+) -> Streaming<B> {
+    stream.map_items(change)
 }
 
 /// What the error of a method must be, under a name that the compiler can explain; [`Method::Error`] has the bounds

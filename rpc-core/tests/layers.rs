@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["metadata"],
     &["status"],
     &["context", "message", "wire"],
-    &["codec"],
+    &["codec", "stream"],
     &["call"],
     &["export", "lock", "middleware", "transport"],
     &["discovery"],

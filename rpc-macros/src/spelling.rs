@@ -56,6 +56,36 @@ pub(crate) fn result(ty: &Type) -> Option<(&Type, &Type)> {
     }
 }
 
+/// Whether the type is a stream, under any path that ends in `Streaming`.
+pub(crate) fn is_streaming(ty: &Type) -> bool {
+    path(ty).and_then(|path| path.segments.last()).is_some_and(|last| last.ident == "Streaming")
+}
+
+/// The type of the items of a `Streaming<T>`.
+pub(crate) fn items(ty: &Type) -> Option<&Type> {
+    let last = path(ty)?.segments.last()?;
+    let PathArguments::AngleBracketed(args) = &last.arguments else { return None };
+    let mut args = args.args.iter();
+    match (last.ident == "Streaming", args.next(), args.next()) {
+        (true, Some(GenericArgument::Type(item)), None) => Some(item),
+        _ => None,
+    }
+}
+
+/// Whether the type may be an argument or a reply of its own: what [`check`] lets through, or a stream of that.
+pub(crate) fn check_whole(ty: &Type, cx: &Ctxt) -> bool {
+    if !is_streaming(ty) {
+        return check(ty, cx);
+    }
+    match items(ty) {
+        Some(item) => is_unit(item) || check(item, cx),
+        None => {
+            cx.error(ty, "name the type of the items, and nothing else: `Streaming<Tick>`");
+            false
+        }
+    }
+}
+
 /// Whether the type may be a message or a field of one, as far as its spelling shows; if not, says what to write.
 pub(crate) fn check(ty: &Type, cx: &Ctxt) -> bool {
     let refusal = match bare(ty) {
@@ -100,6 +130,14 @@ fn check_path(ty: &Type, path: &Path, cx: &Ctxt) -> bool {
         return false;
     }
     let Some(last) = path.segments.last() else { return true };
+    if last.ident == "Streaming" {
+        cx.error(
+            ty,
+            "a stream is all of a request or all of a reply, not a part of one: take it as the only argument, or \
+             return a `Result<Streaming<T>, E>`",
+        );
+        return false;
+    }
     let PathArguments::AngleBracketed(args) = &last.arguments else { return true };
     let mut good = true;
     for arg in &args.args {
@@ -180,6 +218,17 @@ mod tests {
         assert!(result(&parse_quote!(std::result::Result<(), E>)).is_some());
         assert!(result(&parse_quote!(Result<String>)).is_none());
         assert!(result(&parse_quote!(Option<String>)).is_none());
+    }
+
+    #[test]
+    fn streams_are_known_by_the_end_of_their_path() {
+        for ty in ["Streaming<u32>", "rpc_core::Streaming<Tick>", "::rpc_core::Streaming<Tick>"] {
+            let ty = syn::parse_str(ty).unwrap();
+            assert!(is_streaming(&ty) && items(&ty).is_some());
+        }
+        assert!(items(&parse_quote!(Streaming)).is_none());
+        assert!(items(&parse_quote!(Streaming<A, B>)).is_none());
+        assert!(!is_streaming(&parse_quote!(Stream<u32>)));
     }
 
     #[test]

@@ -605,6 +605,8 @@ fn a_handler_s_metadata_goes_with_its_error_too() {
         let reply = pair.client.run("good".into()).reply().await.unwrap();
         assert_eq!(reply.metadata.iter().collect::<Vec<_>>(), [("rows", b"7".as_slice())]);
         assert!(reply.value.contains("not a name"), "{}", reply.value);
+        let reply = pair.client.echo("next".into()).reply().await.unwrap();
+        assert!(reply.metadata.is_empty(), "the next call's reply has nothing of the one before");
         let status = pair.client.run("bad".into()).await.unwrap_err();
         assert_eq!((status.metadata().get("rows"), status.metadata().get("own")), (Some("7"), Some("1")));
         pair.finish().await;

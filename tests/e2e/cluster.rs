@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use rpc_core::balance::RoundRobin;
 use rpc_core::discovery::resolver::{self, Name};
-use rpc_core::discovery::{Instance, Snapshot, State, Watch, watch};
+use rpc_core::discovery::{Filter, Instance, Snapshot, State, Watch, watch};
 use rpc_core::middleware::RetryLayer;
 use rpc_core::middleware::retry::Policy;
 use rpc_core::transport::Address;
 use rpc_core::{Certainty, Channel, Code, Server, Status};
 
 use crate::support::lab::Log;
-use crate::support::{Bed, Bench, LabClient, LabServer, bench, drained, ms, secs, until, within};
+use crate::support::{
+    Bed, Bench, LabClient, LabServer, bench, drained, ms, secs, until, until_channel_quiet, within,
+};
 
 /// A resolver whose list is the test's.
 #[derive(Clone)]
@@ -65,7 +68,8 @@ fn calls_are_spread_over_all_servers_of_the_list() {
         let (servers, logs, addresses) = servers(&bench, 3).await;
         let list = List::new();
         list.set(&addresses);
-        let client = LabClient::new(list.channel());
+        let channel = Channel::builder("list://lab").resolver(list).balancer(RoundRobin).build().unwrap();
+        let client = LabClient::new(channel);
         all_ready(client.channel(), 3).await;
         // The last of them may be connected and not yet chosen from.
         until("each has had a call", || {
@@ -282,6 +286,69 @@ fn nobody_on_the_list_can_be_reached_and_then_one_can() {
         assert_eq!(reply, "x");
         drop(client);
         drained(again).await;
+    });
+}
+
+#[test]
+fn a_server_whose_calls_fail_gets_none_for_a_while() {
+    bench(async |bench| {
+        let (mut servers, _, mut addresses) = servers(&bench, 2).await;
+        let sick = Bed::new(async |_| Err(Status::internal("the disk is full")));
+        let log = sick.log();
+        let server = bench.serve(Server::builder().service(LabServer::new(sick))).await;
+        addresses.push(server.local_addr().clone());
+        servers.push(server);
+        let list = List::new();
+        list.set(&addresses);
+        let channel = Channel::builder("list://lab").resolver(list).balancer(RoundRobin).build().unwrap();
+        let client = LabClient::new(channel);
+        all_ready(client.channel(), 3).await;
+        let mut failed = 0;
+        until("it is found out", || {
+            log.started() >= 5 || {
+                let client = client.clone();
+                drop(tokio::spawn(async move { client.run("first".into()).await }));
+                false
+            }
+        })
+        .await;
+        // Some may have been chosen before the word was out.
+        until_channel_quiet(client.channel()).await;
+        for _ in 0..90 {
+            failed += usize::from(client.run("x".into()).await.is_err());
+        }
+        assert!(failed <= 3, "{failed} of 90 where 30 would have been its share");
+        drop(client);
+        for server in servers {
+            drained(server).await;
+        }
+    });
+}
+
+#[test]
+fn a_filter_keeps_calls_to_one_group() {
+    bench(async |bench| {
+        let (servers, logs, addresses) = servers(&bench, 2).await;
+        let list = List::new();
+        let groups = addresses.iter().zip(["blue", "green"]);
+        list.0.publish(Snapshot::new(
+            groups.map(|(address, group)| Instance::new(address.clone()).with_tag("group", group)),
+        ));
+        let channel = Channel::builder("list://lab")
+            .resolver(list)
+            .filter(Filter::tag("group", "green"))
+            .build()
+            .unwrap();
+        let client = LabClient::new(channel);
+        for _ in 0..20 {
+            client.echo("x".into()).await.unwrap();
+        }
+        assert_eq!((logs[0].started(), logs[1].started()), (0, 20));
+        assert_eq!(client.channel().snapshot().servers, 1);
+        drop(client);
+        for server in servers {
+            drained(server).await;
+        }
     });
 }
 

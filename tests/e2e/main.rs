@@ -19,4 +19,6 @@ mod macros;
 mod middleware;
 mod pool;
 mod program;
+mod stream_ends;
+mod streams;
 mod transports;

@@ -46,6 +46,10 @@ impl Client for VoloClient {
     async fn call(&self, payload: &Bytes) -> Result<usize> {
         Ok(self.0.echo(payload.clone()).await?.len())
     }
+
+    async fn send(&self, payload: &Bytes) -> Result<()> {
+        Ok(self.0.note(payload.clone()).await?)
+    }
 }
 
 impl Peer for VoloThrift {

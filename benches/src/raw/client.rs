@@ -67,13 +67,13 @@ impl Shared {
 }
 
 impl RawClient {
-    pub(super) async fn connect(server: SocketAddr, yields: bool) -> Result<Self> {
+    pub(super) async fn connect(server: SocketAddr, yields: bool, large: bool) -> Result<Self> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
         let shared = Arc::new(Shared::default());
         tokio::spawn(writer(shared.clone(), write, yields));
-        tokio::spawn(reader(shared.clone(), read));
+        tokio::spawn(reader(shared.clone(), read, large));
         Ok(Self { shared })
     }
 
@@ -205,8 +205,8 @@ async fn writer(shared: Arc<Shared>, mut socket: OwnedWriteHalf, yields: bool) {
     }
 }
 
-async fn reader(shared: Arc<Shared>, socket: OwnedReadHalf) {
-    let mut frames = Frames::new(socket);
+async fn reader(shared: Arc<Shared>, socket: OwnedReadHalf, large: bool) {
+    let mut frames = Frames::new(socket, large);
     let mut wakers: Vec<Waker> = Vec::new();
     while let Ok(true) = frames.fill().await {
         {

@@ -16,11 +16,21 @@ pub(super) const HEADER: usize = 12;
 pub(super) struct Frames {
     socket: OwnedReadHalf,
     buffer: BytesMut,
+    /// How much room a new buffer gets beside what the frame that has begun needs.
+    room: usize,
+    most_room: usize,
 }
 
+/// The room of a buffer for small frames.
+const ROOM: usize = 16 * 1024;
+
+/// The room of a buffer for large ones, once reads have filled the smaller ones.
+const LARGE_ROOM: usize = 256 * 1024;
+
 impl Frames {
-    pub(super) fn new(socket: OwnedReadHalf) -> Self {
-        Self { socket, buffer: BytesMut::with_capacity(16 * 1024) }
+    pub(super) fn new(socket: OwnedReadHalf, large: bool) -> Self {
+        let most_room = if large { LARGE_ROOM } else { ROOM };
+        Self { socket, buffer: BytesMut::with_capacity(ROOM), room: ROOM, most_room }
     }
 
     /// A frame that is here already.
@@ -30,7 +40,8 @@ impl Frames {
         let [l0, l1, l2, l3, number @ ..] = *header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         if self.buffer.len() < HEADER + length {
-            self.buffer.reserve(HEADER + length - self.buffer.len());
+            let missing = HEADER + length - self.buffer.len();
+            self.buffer.reserve(if self.room > ROOM { missing.max(self.room) } else { missing });
             return None;
         }
         self.buffer.advance(HEADER);
@@ -40,8 +51,14 @@ impl Frames {
     /// Reads once; false at the end.
     pub(super) async fn fill(&mut self) -> io::Result<bool> {
         if self.buffer.capacity() - self.buffer.len() < 4096 {
-            self.buffer.reserve(16 * 1024);
+            self.buffer.reserve(self.room);
         }
-        Ok(self.socket.read_buf(&mut self.buffer).await? != 0)
+        let free = self.buffer.capacity() - self.buffer.len();
+        let read = self.socket.read_buf(&mut self.buffer).await?;
+        // A read that fills the buffer says that there is more.
+        if read == free {
+            self.room = (self.room * 2).min(self.most_room);
+        }
+        Ok(read != 0)
     }
 }

@@ -10,6 +10,8 @@
 //!   with concurrent handlers does if it does nothing clever.
 //! * [`RawYield`]: as [`Raw`], but the client's writer lets other tasks run once before it writes while calls are in
 //!   flight. With two workers it gathers far more that way.
+//! * [`RawLarge`]: as [`Raw`], but both sides read into larger buffers once there is much to read, which doubles what it
+//!   does with large payloads. (The goals for those were set beside `raw` as it is.)
 //!
 //! In reading order: `frame` (in), `out` (out), `client`, `server`.
 
@@ -33,6 +35,10 @@ pub struct Raw;
 #[derive(Debug)]
 pub struct RawSpawn;
 
+/// Answers in place; reads into larger buffers once there is much to read.
+#[derive(Debug)]
+pub struct RawLarge;
+
 /// Answers in place, to a client that yields before it writes.
 #[derive(Debug)]
 pub struct RawYield;
@@ -41,11 +47,11 @@ impl Peer for Raw {
     type Client = RawClient;
 
     async fn serve() -> Result<SocketAddr> {
-        server::in_place().await
+        server::in_place(false).await
     }
 
     async fn connect(server: SocketAddr) -> Result<RawClient> {
-        RawClient::connect(server, false).await
+        RawClient::connect(server, false, false).await
     }
 }
 
@@ -57,7 +63,7 @@ impl Peer for RawSpawn {
     }
 
     async fn connect(server: SocketAddr) -> Result<RawClient> {
-        RawClient::connect(server, false).await
+        RawClient::connect(server, false, false).await
     }
 }
 
@@ -65,10 +71,22 @@ impl Peer for RawYield {
     type Client = RawClient;
 
     async fn serve() -> Result<SocketAddr> {
-        server::in_place().await
+        server::in_place(false).await
     }
 
     async fn connect(server: SocketAddr) -> Result<RawClient> {
-        RawClient::connect(server, true).await
+        RawClient::connect(server, true, false).await
+    }
+}
+
+impl Peer for RawLarge {
+    type Client = RawClient;
+
+    async fn serve() -> Result<SocketAddr> {
+        server::in_place(true).await
+    }
+
+    async fn connect(server: SocketAddr) -> Result<RawClient> {
+        RawClient::connect(server, false, true).await
     }
 }

@@ -15,11 +15,11 @@ use super::out::Out;
 use crate::Result;
 
 /// Serves with a task for each connection, which reads, answers and writes.
-pub(super) async fn in_place() -> Result<SocketAddr> {
-    serve(|stream| {
+pub(super) async fn in_place(large: bool) -> Result<SocketAddr> {
+    serve(move |stream| {
         tokio::spawn(async move {
             let (read, mut write) = stream.into_split();
-            let mut frames = Frames::new(read);
+            let mut frames = Frames::new(read, large);
             let mut out = Out::default();
             while frames.fill().await? {
                 while let Some((number, payload)) = frames.take() {
@@ -44,7 +44,7 @@ pub(super) async fn spawning() -> Result<SocketAddr> {
         let answers = Arc::new(Answers::default());
         tokio::spawn(writer(answers.clone(), write));
         tokio::spawn(async move {
-            let mut frames = Frames::new(read);
+            let mut frames = Frames::new(read, false);
             while let Ok(true) = frames.fill().await {
                 while let Some((number, payload)) = frames.take() {
                     let answers = answers.clone();

@@ -9,24 +9,33 @@
 //! They are drawn in proportion to the weights, and their calls under way are reckoned by weight too, so that among
 //! equals each gets its weight's share.
 
+use std::sync::Arc;
+
 use crate::balance::endpoint::Endpoint;
+use crate::balance::load::{Load, View, stamp};
 use crate::balance::picker::Pick;
 use crate::balance::weighted_random::{Draw, another};
 
 /// Endpoints to draw from.
 #[derive(Debug)]
 pub(crate) struct Candidates {
-    endpoints: Vec<Endpoint>,
+    rows: Vec<Row>,
     weights: Vec<u32>,
-    /// What a call counts at each: the average weight by its own.
-    scales: Vec<f32>,
     draw: Draw,
+}
+
+#[derive(Debug)]
+struct Row {
+    load: Arc<Load>,
+    /// What a call counts there: the average weight by its own.
+    scale: f32,
 }
 
 /// One to compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate<'a> {
-    pub(crate) endpoint: &'a Endpoint,
+pub(crate) struct Candidate {
+    /// What is known of it.
+    pub(crate) view: View,
     /// The calls under way there, reckoned by weight: at one of twice the average weight each counts half.
     pub(crate) pending: f32,
 }
@@ -36,8 +45,11 @@ impl Candidates {
         let weights: Vec<u32> = endpoints.iter().map(Endpoint::weight).collect();
         let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
         let mean = total / weights.len().max(1) as f64;
-        let scales = weights.iter().map(|&weight| (mean / f64::from(weight.max(1))) as f32).collect();
-        Self { endpoints: endpoints.to_vec(), draw: Draw::new(&weights), weights, scales }
+        let row = |endpoint: &Endpoint| {
+            let scale = (mean / f64::from(endpoint.weight().max(1))) as f32;
+            Row { load: endpoint.load().clone(), scale }
+        };
+        Self { rows: endpoints.iter().map(row).collect(), draw: Draw::new(&weights), weights }
     }
 
     /// Draws `choices` different ones and gives the index of the one that costs least; of equals, the first drawn.
@@ -46,10 +58,11 @@ impl Candidates {
         &self,
         call: &Pick<'_>,
         choices: usize,
-        cost: impl Fn(Candidate<'_>) -> f32,
+        cost: impl Fn(Candidate) -> f32,
     ) -> Option<usize> {
+        let now = stamp(call.now);
         let first = self.untried(call, self.draw.one()?);
-        let mut best = (first, cost(self.candidate(first)?));
+        let mut best = (first, cost(self.candidate(first, now)?));
         for _ in 1..choices {
             let Some(next) = self.draw.beside(best.0) else { break };
             let next = self.untried(call, next);
@@ -57,7 +70,7 @@ impl Candidates {
             if next == best.0 || call.has_tried(next) {
                 continue;
             }
-            let price = cost(self.candidate(next)?);
+            let price = cost(self.candidate(next, now)?);
             if price < best.1 {
                 best = (next, price);
             }
@@ -74,9 +87,8 @@ impl Candidates {
     }
 
     #[inline]
-    fn candidate(&self, index: usize) -> Option<Candidate<'_>> {
-        let endpoint = self.endpoints.get(index)?;
-        let scale = self.scales.get(index)?;
-        Some(Candidate { endpoint, pending: endpoint.load().pending() as f32 * scale })
+    fn candidate(&self, index: usize, now: u64) -> Option<Candidate> {
+        let Row { load, scale } = self.rows.get(index)?;
+        Some(Candidate { view: load.view(now), pending: load.pending() as f32 * scale })
     }
 }

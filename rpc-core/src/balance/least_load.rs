@@ -8,9 +8,9 @@
 //! and one that asks to be left alone goes last.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::balance::candidates::Candidates;
+use crate::balance::candidates::{Candidate, Candidates};
 use crate::balance::endpoint::Endpoint;
 use crate::balance::picker::{Builder, Pick, Picker};
 
@@ -59,16 +59,17 @@ impl Builder for LeastLoad {
 impl Picker for LeastLoadPicker {
     #[inline]
     fn pick(&self, call: &Pick<'_>) -> Option<usize> {
-        self.candidates.best(call, self.choices, |candidate| {
-            let load = candidate.endpoint.load();
-            let left_alone = if load.retry_after(call.now) == Duration::ZERO { 0.0 } else { LEFT_ALONE };
-            candidate.pending + load.failure_share(call.now) * FAILING + left_alone
+        self.candidates.best(call, self.choices, |Candidate { view, pending }| {
+            let left_alone = if view.wait > 0.0 { LEFT_ALONE } else { 0.0 };
+            pending + view.failing.unwrap_or_default() * FAILING + left_alone
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -13,16 +13,14 @@
 //! All of it is atomics that are read one by one: a reader may see a call's success a moment before its latency. Nobody
 //! here needs more than that.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+pub use crate::balance::ewma::DECAY;
 use crate::balance::ewma::{Ewma, Rise, tick};
 use crate::balance::outcome::Outcome;
 use crate::discovery::Instance;
-
-/// How fast what is known is forgotten: after this time a third of it is left. The value of Finagle and linkerd.
-pub const DECAY: Duration = Duration::from_secs(10);
 
 /// The longest retry-after that is believed. linkerd's value.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -31,9 +29,6 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// instance's id and survives changes of the list. Nothing here waits.
 #[derive(Debug)]
 pub struct Load {
-    born: Instant,
-    /// How long it had been running before `born`.
-    age: Duration,
     pending: AtomicU32,
     /// In seconds.
     latency: Ewma,
@@ -44,7 +39,7 @@ pub struct Load {
     consecutive_failures: AtomicU32,
     /// How often it was ejected of late.
     ejections: AtomicU32,
-    /// All three in nanoseconds after `born`; 0 is never.
+    /// All three are stamps; of the first two, 0 is never.
     ejected_until: AtomicU64,
     left_alone_until: AtomicU64,
     ready_since: AtomicU64,
@@ -54,8 +49,6 @@ impl Load {
     /// Of an endpoint that nobody has called and that has just started.
     pub fn new(now: Instant) -> Self {
         Self {
-            born: now,
-            age: Duration::ZERO,
             pending: AtomicU32::new(0),
             latency: Ewma::default(),
             failing: Ewma::default(),
@@ -65,7 +58,7 @@ impl Load {
             ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             left_alone_until: AtomicU64::new(0),
-            ready_since: AtomicU64::new(0),
+            ready_since: AtomicU64::new(stamp(now)),
         }
     }
 
@@ -79,7 +72,11 @@ impl Load {
                 .unwrap_or_default()
                 .saturating_sub(Duration::from_millis(started)),
         };
-        Self { age: running, ..Self::new(now) }
+        let load = Self::new(now);
+        let running = u64::try_from(running.as_nanos()).unwrap_or(u64::MAX);
+        // Not before the epoch: who has been ready for an hour is warm by any standard.
+        load.ready_since.store(stamp(now).saturating_sub(running), Relaxed);
+        load
     }
 
     /// A call goes to the endpoint now. It is under way until the guard is finished or dropped.
@@ -98,35 +95,30 @@ impl Load {
     /// The peak EWMA of the latency; `None` before the first call that ended well.
     #[inline]
     pub fn latency(&self, now: Instant) -> Option<Duration> {
-        self.latency_seconds(now).map(Duration::from_secs_f32)
-    }
-
-    #[inline]
-    pub(crate) fn latency_seconds(&self, now: Instant) -> Option<f32> {
-        self.latency.get(self.tick(now), DECAY)
+        self.view(stamp(now)).latency.map(Duration::from_secs_f32)
     }
 
     /// How many of its calls fail of late, from 0 to 1; 0 before the first.
     #[inline]
     pub fn failure_share(&self, now: Instant) -> f32 {
-        match self.failing.last() {
-            None => 0.0,
-            Some(_) => self.failing.get(self.tick(now), DECAY).unwrap_or(0.0),
-        }
-    }
-
-    /// Whether it ever had a call that failed, or ended well.
-    #[inline]
-    pub(crate) fn is_known(&self) -> bool {
-        self.latency.last().is_some() || self.failing.last().is_some()
+        self.view(stamp(now)).failing.unwrap_or_default()
     }
 
     /// How much longer it asks to be left alone.
     #[inline]
     pub fn retry_after(&self, now: Instant) -> Duration {
-        match self.left_alone_until.load(Relaxed) {
-            0 => Duration::ZERO,
-            until => Duration::from_nanos(until.saturating_sub(self.stamp(now))),
+        Duration::from_nanos(self.left_alone_until.load(Relaxed).saturating_sub(stamp(now)))
+    }
+
+    /// What a picker compares, at this stamp.
+    #[inline]
+    pub(crate) fn view(&self, stamp: u64) -> View {
+        let now = tick(stamp);
+        let until = self.left_alone_until.load(Relaxed);
+        View {
+            latency: self.latency.get(now),
+            failing: self.failing.get(now),
+            wait: if until > stamp { (until - stamp) as f32 / 1e9 } else { 0.0 },
         }
     }
 
@@ -138,7 +130,7 @@ impl Load {
 
     /// Counts a failure that no call has seen: an attempt to connect that came to nothing.
     pub fn failed(&self, now: Instant) {
-        self.record_failure(self.tick(now), None);
+        self.record_failure(tick(stamp(now)), None);
     }
 
     /// Successes and failures since this was asked last.
@@ -148,7 +140,7 @@ impl Load {
 
     /// Takes it out of the choice until then.
     pub fn eject(&self, until: Instant) {
-        self.ejected_until.store(self.stamp(until).max(1), Relaxed);
+        self.ejected_until.store(stamp(until), Relaxed);
         self.ejections.fetch_add(1, Relaxed);
     }
 
@@ -164,13 +156,13 @@ impl Load {
     pub fn ejected_until(&self) -> Option<Instant> {
         match self.ejected_until.load(Relaxed) {
             0 => None,
-            stamp => self.born.checked_add(Duration::from_nanos(stamp)),
+            stamp => epoch().checked_add(Duration::from_nanos(stamp)),
         }
     }
 
     /// Whether it is ejected.
     pub fn is_ejected(&self, now: Instant) -> bool {
-        self.ejected_until.load(Relaxed) > self.stamp(now)
+        self.ejected_until.load(Relaxed) > stamp(now)
     }
 
     /// How often it was ejected of late: one more for each time, one less for each interval without.
@@ -186,17 +178,13 @@ impl Load {
     /// It became ready: its slow start begins. For an instance that has started, and not for a connection that has
     /// been made anew.
     pub fn set_ready(&self, now: Instant) {
-        self.ready_since.store(self.stamp(now).max(1), Relaxed);
+        self.ready_since.store(stamp(now), Relaxed);
     }
 
-    /// How long it has been ready.
+    /// How long it has been ready; of one that was there before this process, more than an hour may count as an hour.
     #[inline]
     pub fn ready_for(&self, now: Instant) -> Duration {
-        let since_born = self.stamp(now);
-        match self.ready_since.load(Relaxed) {
-            0 => Duration::from_nanos(since_born).saturating_add(self.age),
-            since => Duration::from_nanos(since_born.saturating_sub(since)),
-        }
+        Duration::from_nanos(stamp(now).saturating_sub(self.ready_since.load(Relaxed)))
     }
 
     #[inline]
@@ -207,9 +195,9 @@ impl Load {
             self.consecutive_failures.store(0, Relaxed);
         }
         if self.failing.last().is_some() {
-            self.failing.observe(0.0, now, None, DECAY, Rise::Smooth);
+            self.failing.observe(0.0, now, None, Rise::Smooth);
         }
-        self.latency.observe(took.as_secs_f32(), now, None, DECAY, Rise::Peak);
+        self.latency.observe(took.as_secs_f32(), now, None, Rise::Peak);
     }
 
     fn record_failure(&self, now: u32, took: Option<Duration>) {
@@ -220,34 +208,51 @@ impl Load {
             && let Some(last) = last
         {
             // All before were successes, which leave no trace in this average.
-            self.failing.observe(0.0, last, None, DECAY, Rise::Smooth);
+            self.failing.observe(0.0, last, None, Rise::Smooth);
         }
-        self.failing.observe(1.0, now, last, DECAY, Rise::Smooth);
-        let known = self.latency.get(now, DECAY);
+        self.failing.observe(1.0, now, last, Rise::Smooth);
+        let known = self.latency.get(now);
         if let (Some(took), Some(known)) = (took, known)
             && took.as_secs_f32() > known
         {
-            self.latency.observe(took.as_secs_f32(), now, None, DECAY, Rise::Peak);
+            self.latency.observe(took.as_secs_f32(), now, None, Rise::Peak);
         }
     }
 
     fn leave_alone(&self, now: Instant, wait: Duration) {
         let until = now + wait.min(MAX_RETRY_AFTER);
-        self.left_alone_until.fetch_max(self.stamp(until), Relaxed);
+        self.left_alone_until.fetch_max(stamp(until), Relaxed);
     }
+}
 
-    /// Nanoseconds since it was made; 0 for what was before.
-    #[inline]
-    fn stamp(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.born);
-        // Not `as_nanos`, which is 128 bits wide: 584 years are enough.
-        since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
-    }
+/// What a picker compares.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// In seconds; `None` before the first call that ended well.
+    pub(crate) latency: Option<f32>,
+    /// From 0 to 1; `None` before the first failure.
+    pub(crate) failing: Option<f32>,
+    /// How much longer it asks to be left alone, in seconds.
+    pub(crate) wait: f32,
+}
 
-    #[inline]
-    fn tick(&self, at: Instant) -> u32 {
-        tick(self.stamp(at))
-    }
+/// Nanoseconds since the [epoch]: a time that fits an atomic. Reckoned once for each pick, whoever is compared.
+#[inline]
+pub(crate) fn stamp(at: Instant) -> u64 {
+    let since = at.saturating_duration_since(epoch());
+    // Not `as_nanos`, which is 128 bits wide: 584 years are enough.
+    since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos()))
+}
+
+/// A moment in the past from which stamps count. An hour is for the clocks that were read before this one; so no stamp of
+/// a real moment is 0.
+#[inline]
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(|| {
+        let now = Instant::now();
+        now.checked_sub(Duration::from_secs(3_600)).unwrap_or(now)
+    })
 }
 
 /// A call that is under way at an endpoint. Dropped without [`finish`](Self::finish), a cancelled call for instance, it
@@ -263,7 +268,7 @@ impl InFlight {
     #[inline]
     pub fn finish(self, now: Instant, outcome: Outcome) {
         let took = now.saturating_duration_since(self.since);
-        let tick = self.load.tick(now);
+        let tick = tick(stamp(now));
         match outcome {
             Outcome::Success => self.load.record_success(took, tick),
             Outcome::Failure { retry_after } => {
@@ -309,7 +314,7 @@ mod tests {
         assert_eq!(load.pending(), 1);
         other.finish(now + MS, Outcome::Ignored);
         assert_eq!((load.pending(), load.take_counts(), load.latency(now)), (0, (0, 0), None));
-        assert!(!load.is_known());
+        assert!(load.view(stamp(now)).failing.is_none());
     }
 
     #[test]
@@ -368,9 +373,9 @@ mod tests {
         assert_eq!(Load::of(&instance, now).ready_for(now), Duration::ZERO);
         instance.started = 1;
         let load = Load::of(&instance, now);
-        assert!(load.ready_for(now) > Duration::from_secs(86_400));
+        assert!(load.ready_for(now) >= Duration::from_secs(3_600));
         load.set_ready(now + MS);
-        assert_eq!(load.ready_for(now + 3 * MS), 2 * MS);
+        assert_eq!(load.ready_for(now + 3 * MS), 2 * MS, "its age is no longer of interest");
         instance.started = u64::MAX;
         assert_eq!(Load::of(&instance, now).ready_for(now), Duration::ZERO, "a clock that is wrong");
     }

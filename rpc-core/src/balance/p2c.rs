@@ -64,20 +64,20 @@ impl Builder for P2c {
 impl Picker for P2cPicker {
     #[inline]
     fn pick(&self, call: &Pick<'_>) -> Option<usize> {
-        self.candidates.best(call, 2, |candidate| cost(candidate, call.now, self.penalty))
+        self.candidates.best(call, 2, |candidate| cost(candidate, self.penalty))
     }
 }
 
 /// What a call costs there, in seconds.
 #[inline]
-fn cost(candidate: Candidate<'_>, now: Instant, penalty: f32) -> f32 {
-    let load = candidate.endpoint.load();
-    if !load.is_known() {
-        return if candidate.pending == 0.0 { 0.0 } else { UNPROVEN + candidate.pending };
-    }
-    let latency = load.latency_seconds(now).unwrap_or_default();
-    let wait = load.retry_after(now).as_secs_f32();
-    (latency + load.failure_share(now) * penalty + wait) * (candidate.pending + 1.0)
+fn cost(candidate: Candidate, penalty: f32) -> f32 {
+    let Candidate { view, pending } = candidate;
+    let time = match (view.latency, view.failing) {
+        (None, None) if pending == 0.0 => return 0.0,
+        (None, None) => return UNPROVEN + pending,
+        (latency, failing) => latency.unwrap_or_default() + failing.unwrap_or_default() * penalty,
+    };
+    (time + view.wait) * (pending + 1.0)
 }
 
 #[cfg(test)]

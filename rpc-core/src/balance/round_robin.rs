@@ -32,7 +32,8 @@ impl Builder for RoundRobin {
         let count = endpoints.len();
         let next = match previous.and_then(|previous| previous.downcast_ref::<RoundRobinPicker>()) {
             Some(previous) => previous.next.load(Ordering::Relaxed),
-            None => fastrand::usize(0..count.max(1)),
+            // Not below `count`: the list may still be empty, and this position is kept.
+            None => fastrand::u32(..) as usize,
         };
         Arc::new(RoundRobinPicker { next: AtomicUsize::new(next), count })
     }

@@ -7,14 +7,19 @@ use bytes::{Bytes, BytesMut};
 use crate::call::descriptor::{CodecInfo, MethodDescriptor};
 use crate::codec::{Codec, CodecError};
 use crate::status::Status;
+use crate::stream::Streaming;
 
 /// One method of a service, as a type. `#[service]` makes one for each method: `greeter::Hello`.
 pub trait Method: Sized + Send + Sync + 'static {
-    /// The request message: the body of a request.
+    /// The request message: the body of a request, or of each of its items.
     type Request: Send + 'static;
-    /// The reply message: the body of a reply.
+    /// The reply message: the body of a reply, or of each of its items.
     type Reply: Send + 'static;
-    /// What the trait's method gives: the reply message itself, or what is inside of it.
+    /// What goes to the server: [`One`] request message, or a [`Streaming`] of them.
+    type Input: Payload<Message = Self::Request>;
+    /// What comes back: [`One`] reply message, or a [`Streaming`] of them.
+    type Given: Payload<Message = Self::Reply>;
+    /// What the trait's method gives: what comes back itself, or what is inside of it.
     type Output: Send + 'static;
     /// The trait's error.
     type Error: From<Status> + Into<Status> + Send + 'static;
@@ -25,11 +30,74 @@ pub trait Method: Sized + Send + Sync + 'static {
     /// The codecs of the service, the default first.
     const CODECS: &'static [CodecFns<Self>];
 
-    /// Unwraps a reply message.
-    fn output(reply: Self::Reply) -> Self::Output;
+    /// Unwraps what came back.
+    fn output(given: Self::Given) -> Self::Output;
 
     /// Wraps what a handler gave.
-    fn reply(output: Self::Output) -> Self::Reply;
+    fn given(output: Self::Output) -> Self::Given;
+}
+
+/// What a request or a reply carries: [`One`] message, or a [`Streaming`] of messages.
+pub trait Payload: Sized + Send + 'static {
+    /// The type of a message.
+    type Message: Send + 'static;
+    /// Whether it is a stream.
+    const STREAMS: bool;
+
+    /// What it carries.
+    fn into_carried(self) -> Carried<Self::Message>;
+
+    /// The payload that carries this; `None` if it cannot.
+    fn from_carried(carried: Carried<Self::Message>) -> Option<Self>;
+}
+
+/// One message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct One<T>(pub T);
+
+/// One message, or a stream of messages.
+#[derive(Debug)]
+pub enum Carried<T> {
+    /// One message.
+    One(T),
+    /// A stream of messages.
+    Stream(Streaming<T>),
+}
+
+impl<T: Send + 'static> Payload for One<T> {
+    type Message = T;
+    const STREAMS: bool = false;
+
+    #[inline]
+    fn into_carried(self) -> Carried<T> {
+        Carried::One(self.0)
+    }
+
+    #[inline]
+    fn from_carried(carried: Carried<T>) -> Option<Self> {
+        match carried {
+            Carried::One(message) => Some(Self(message)),
+            Carried::Stream(_) => None,
+        }
+    }
+}
+
+impl<T: Send + 'static> Payload for Streaming<T> {
+    type Message = T;
+    const STREAMS: bool = true;
+
+    #[inline]
+    fn into_carried(self) -> Carried<T> {
+        Carried::Stream(self)
+    }
+
+    #[inline]
+    fn from_carried(carried: Carried<T>) -> Option<Self> {
+        match carried {
+            Carried::Stream(stream) => Some(stream),
+            Carried::One(_) => None,
+        }
+    }
 }
 
 /// How one codec writes and reads the messages of a method: its functions for them, with the types erased.

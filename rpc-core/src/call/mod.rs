@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`descriptor`] (what is known of a service before any call), [`method`] (the types of one
 //! method, as the macro writes them), [`request`] and [`response`] (what travels through the layers), [`service`]
-//! (the shape of a layer's service), [`wait`] (how waiting places keep the deadline).
+//! (the shape of a layer's service), `items` (streams to and from bytes), [`wait`] (how waiting places keep the deadline).
 //!
 //! A layer sees a [`Request`] go down and a `Result<`[`Response`]`, `[`Status`](crate::Status)`>` come up:
 //!
@@ -18,6 +18,7 @@
 //! ```
 
 pub mod descriptor;
+pub(crate) mod items;
 pub mod method;
 pub(crate) mod race;
 pub mod request;
@@ -27,7 +28,7 @@ pub mod wait;
 
 pub use crate::context::Peer;
 pub use descriptor::{CodecInfo, MethodDescriptor, ServiceDescriptor, Shape};
-pub use method::{CodecFns, Method};
+pub use method::{CodecFns, Method, One, Payload};
 pub use request::Request;
 pub use response::{Response, Timings};
 pub use service::BoxFuture;

@@ -1,5 +1,7 @@
 //! [`Request`]: a call on its way from the client's edge through the layers to the handler.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use crate::call::descriptor::MethodDescriptor;
 use crate::context::{Context, Peer, TraceContext};
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::stream::Streaming;
 
 /// A call going down: method, encoded body, metadata, deadline.
 ///
@@ -31,6 +34,8 @@ pub struct Request {
     pub(crate) wait_for_ready: bool,
     pub(crate) hash_key: Option<u64>,
     pub(crate) tried: Tried,
+    /// The items of a request that is a stream.
+    pub(crate) stream: Option<Upload>,
 }
 
 /// The servers that a call has failed at, so that it is not sent there again while there are others. Empty for most.
@@ -92,6 +97,40 @@ impl Source {
     }
 }
 
+/// The encoded items of a request that is a stream. Clones share them.
+#[derive(Clone)]
+pub struct Upload(Arc<Mutex<Option<Streaming<Bytes>>>>);
+
+impl Upload {
+    /// These items.
+    pub fn new(items: Streaming<Bytes>) -> Self {
+        Self(Arc::new(Mutex::new(Some(items))))
+    }
+
+    /// Takes the items; `None` if they were taken before.
+    pub fn take(&self) -> Option<Streaming<Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether they were taken.
+    pub fn is_taken(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Puts a layer's own stream between: `change` gets the items, if they are still here, and gives what is sent, or
+    /// what the handler gets, in their place.
+    pub fn change(&self, change: impl FnOnce(Streaming<Bytes>) -> Streaming<Bytes>) {
+        let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *items = items.take().map(change);
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("taken", &self.is_taken()).finish()
+    }
+}
+
 impl Deadline {
     /// The error of a call whose time is up, in words that name the limit and who set it.
     pub(crate) fn status(&self, path: &str) -> Status {
@@ -122,7 +161,13 @@ impl Request {
             wait_for_ready: false,
             hash_key: None,
             tried: Tried::default(),
+            stream: None,
         }
+    }
+
+    /// A request that is a stream of encoded items.
+    pub fn streaming(method: &'static MethodDescriptor, codec: u8, items: Streaming<Bytes>) -> Self {
+        Self { stream: Some(Upload::new(items)), ..Self::new(method, codec, Bytes::new()) }
     }
 
     /// The method that is called.
@@ -138,6 +183,17 @@ impl Request {
     /// The encoded request message, taken out.
     pub fn into_body(self) -> Bytes {
         self.body
+    }
+
+    /// The encoded items, if the request is a stream. Clones of a request share them: they can be taken once, and the
+    /// attempt that took them cannot be made again.
+    pub fn stream(&self) -> Option<&Upload> {
+        self.stream.as_ref()
+    }
+
+    /// Whether the request can be sent once more: all of it is still here.
+    pub fn is_whole(&self) -> bool {
+        self.stream.as_ref().is_none_or(|upload| !upload.is_taken())
     }
 
     /// The number of the codec that the body is in, and that the reply will be in.

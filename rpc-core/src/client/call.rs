@@ -8,12 +8,14 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::call::method::codec_names;
-use crate::call::request::{Deadline, Source};
+use crate::call::items::{decode_replies, encode_requests};
+use crate::call::method::{Carried, codec_names};
+use crate::call::request::{Deadline, Source, Upload};
 use crate::call::wait::{Alarm, covered};
-use crate::call::{CodecFns, CodecInfo, Method, Request, Response, Timings};
+use crate::call::{CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
 use crate::client::channel::Channel;
 use crate::client::stack::StackCall;
 use crate::codec::Codec;
@@ -21,6 +23,7 @@ use crate::codec::body::body;
 use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
+use crate::stream::Streaming;
 
 /// One call, not sent yet: set options, then await it.
 ///
@@ -70,7 +73,7 @@ enum Stage<M: Method> {
 
 /// A call that has not begun: its message and its options.
 struct New<M: Method> {
-    message: M::Request,
+    message: M::Input,
     codec: Option<&'static CodecFns<M>>,
     timeout: Option<Duration>,
     metadata: Metadata,
@@ -86,13 +89,38 @@ struct Running<M: Method> {
     codec: &'static CodecFns<M>,
     deadline: Option<Deadline>,
     alarm: Alarm,
+    beginning: Option<Box<Beginning>>,
     cancelled: Registration,
+}
+
+/// Limits the wait for a reply that is a stream to begin. Only this side knows of it: the stream itself may take as long
+/// as it likes.
+struct Beginning {
+    limit: Duration,
+    by: Instant,
+    alarm: Alarm,
+}
+
+impl Beginning {
+    fn within(limit: Duration, started: Instant) -> Option<Box<Self>> {
+        // A limit beyond the end of time is none.
+        let by = started.checked_add(limit)?;
+        Some(Box::new(Self { limit, by, alarm: Alarm::default() }))
+    }
+
+    #[cold]
+    fn late(&self, path: &str) -> Status {
+        Status::deadline_exceeded(format!(
+            "{path} did not begin to answer within {:.1?} (limit set by the channel)",
+            self.limit
+        ))
+    }
 }
 
 impl<M: Method> Call<M> {
     /// A call of the method `M` with this message, in the current context. Generated clients call this.
     #[inline]
-    pub fn new(channel: &Channel, message: M::Request) -> Self {
+    pub fn new(channel: &Channel, message: M::Input) -> Self {
         let new = New {
             message,
             codec: None,
@@ -122,7 +150,7 @@ impl<M: Method> Call<M> {
 
     /// Sends an entry of metadata with the call; see [`Metadata`] for what a name may be. With a name that may not be,
     /// the call fails with `INVALID_ARGUMENT` before it is sent.
-    pub fn metadata(self, name: &str, value: impl Into<bytes::Bytes>) -> Self {
+    pub fn metadata(self, name: &str, value: impl Into<Bytes>) -> Self {
         self.with(|new| {
             if let Err(error) = new.metadata.append(name, value) {
                 new.error = Some(error.into());
@@ -210,7 +238,15 @@ impl<M: Method> Inner<M> {
             None => choose::<M>(channel.codec)?,
         };
         let started = now();
-        let deadline = deadline::<M>(started, timeout, channel.timeout, &self.context);
+        // What streams may take its time: the channel's timeout, which nobody chose for this method, only covers the wait for
+        // a stream to begin.
+        let streams = M::Input::STREAMS || M::Given::STREAMS;
+        let (whole, beginning) = if streams { (None, channel.timeout) } else { (channel.timeout, None) };
+        let deadline = deadline::<M>(started, timeout, whole, &self.context);
+        let beginning = match beginning {
+            Some(limit) if deadline.is_none() && !M::Input::STREAMS => Beginning::within(limit, started),
+            _ => None,
+        };
         if deadline.is_some_and(|deadline| deadline.at <= started) {
             return Err(Status::deadline_exceeded(format!(
                 "the time was up before {} was sent",
@@ -221,15 +257,10 @@ impl<M: Method> Inner<M> {
             return Err(status);
         }
 
-        let size = (codec.request_size)(&message);
-        let body = body(size, |out| (codec.encode_request)(&message, out)).map_err(|error| {
-            let name = codec.info.name;
-            Status::invalid_argument(format!(
-                "the request of {} cannot be expressed in {name}: {error}",
-                method.path
-            ))
-        })?;
-        drop(message);
+        let (body, stream) = match message.into_carried() {
+            Carried::One(message) => (encode(codec, &message)?, None),
+            Carried::Stream(items) => (Bytes::new(), Some(Upload::new(encode_requests(codec, items)))),
+        };
 
         let request = Request {
             metadata,
@@ -239,6 +270,7 @@ impl<M: Method> Inner<M> {
             wait_for_ready,
             hash_key,
             context: self.context.clone(),
+            stream,
             ..Request::new(method, codec.info.id, body)
         };
         self.stage = Stage::Running(Running {
@@ -246,6 +278,7 @@ impl<M: Method> Inner<M> {
             codec,
             deadline,
             alarm: Alarm::default(),
+            beginning,
             cancelled: Registration::default(),
         });
         Ok(())
@@ -260,6 +293,13 @@ impl<M: Method> Running<M> {
             return polled;
         }
         if let Poll::Ready(status) = context.poll_cancelled(cx, &mut self.cancelled) {
+            self.abandon();
+            return Poll::Ready(Err(status));
+        }
+        if let Some(beginning) = &mut self.beginning
+            && beginning.alarm.rings(beginning.by, false, cx)
+        {
+            let status = beginning.late(M::descriptor().path);
             self.abandon();
             return Poll::Ready(Err(status));
         }
@@ -330,21 +370,45 @@ fn deadline<M: Method>(
     }
 }
 
+fn encode<M: Method>(codec: &CodecFns<M>, message: &M::Request) -> Result<Bytes, Status> {
+    body((codec.request_size)(message), |out| (codec.encode_request)(message, out)).map_err(|error| {
+        let (path, name) = (M::descriptor().path, codec.info.name);
+        Status::invalid_argument(format!("the request of {path} cannot be expressed in {name}: {error}"))
+    })
+}
+
 #[inline]
-fn decode<M: Method>(codec: &CodecFns<M>, response: Response) -> Result<Reply<M::Output>, Status> {
+fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Reply<M::Output>, Status> {
     if M::descriptor().oneway {
         return handed(response);
     }
+    let stream = response.take_stream();
     let (body, metadata, timings) = response.into_parts();
-    let reply = (codec.decode_reply)(body).map_err(|error| {
-        Status::internal(format!(
-            "the reply of {} is not in {}: {error}",
-            M::descriptor().path,
-            codec.info.name
-        ))
-        .with_certainty(Certainty::Executed)
+    let carried = match stream {
+        None if !M::Given::STREAMS => {
+            let reply = (codec.decode_reply)(body).map_err(|error| {
+                Status::internal(format!(
+                    "the reply of {} is not in {}: {error}",
+                    M::descriptor().path,
+                    codec.info.name
+                ))
+                .with_certainty(Certainty::Executed)
+            })?;
+            Carried::One(reply)
+        }
+        Some(items) => Carried::Stream(decode_replies(codec, items)),
+        // An answer that is complete at once is a stream without items.
+        None if body.is_empty() => Carried::Stream(Streaming::empty()),
+        None => {
+            let status = Status::internal("the server answered with one reply, where a stream was due");
+            return Err(status.with_certainty(Certainty::Executed));
+        }
+    };
+    let given = M::Given::from_carried(carried).ok_or_else(|| {
+        let status = Status::internal("the server answered with a stream, where one reply was due");
+        status.with_certainty(Certainty::Executed)
     })?;
-    Ok(Reply { value: M::output(reply), metadata, timings })
+    Ok(Reply { value: M::output(given), metadata, timings })
 }
 
 /// What a oneway call gives, to which there is no reply: such a method gives `()`, as the macro sees to.

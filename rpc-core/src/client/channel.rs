@@ -7,17 +7,18 @@ use std::time::Duration;
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
-use crate::balance;
+use crate::balance::{self, outlier};
 use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
 use crate::client::backoff::Backoff;
-use crate::client::cluster::Cluster;
+use crate::client::cluster::{self, Cluster};
 use crate::client::destination::Destination;
 use crate::client::endpoint::{Endpoint, Making};
 use crate::client::pool;
 use crate::client::stack::{Calls, Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Kind, Target};
 use crate::codec::Codec;
+use crate::discovery::Filter;
 use crate::discovery::resolver::{self, Name};
 use crate::message::Empty;
 use crate::server::router::Router;
@@ -201,7 +202,7 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) backoff: Backoff,
     pub(crate) pool: pool::Config,
-    pub(crate) panic_threshold: u8,
+    cluster: cluster::Settings,
     codec: Option<CodecInfo>,
     timeout: Option<Duration>,
     wait_for_ready: bool,
@@ -214,7 +215,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             backoff: Backoff::default(),
             pool: pool::Config::default(),
-            panic_threshold: 50,
+            cluster: cluster::Settings::default(),
             codec: None,
             timeout: Some(DEFAULT_TIMEOUT),
             wait_for_ready: false,
@@ -228,7 +229,7 @@ impl Builder {
             target,
             connector: Arc::new(DefaultConnector),
             resolvers: resolver::built_in(),
-            balancer: Arc::new(balance::RoundRobin),
+            balancer: Arc::new(balance::P2c::default()),
             services: server::Services::default(),
             layers: Identity::new(),
             layered: false,
@@ -270,7 +271,7 @@ impl<L> Builder<L> {
         self
     }
 
-    /// Chooses with this policy among the servers behind a name. Default: [`balance::RoundRobin`]. Means nothing for an
+    /// Chooses with this policy among the servers behind a name. Default: [`balance::P2c`]. Means nothing for an
     /// address.
     pub fn balancer(mut self, balancer: impl balance::Builder) -> Self {
         self.balancer = Arc::new(balancer);
@@ -283,10 +284,22 @@ impl<L> Builder<L> {
         self
     }
 
+    /// Sends calls only to the instances of a name that the filter keeps: a group, a version, a canary.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.settings.cluster.filter = filter;
+        self
+    }
+
+    /// Sets when a server whose calls fail, while the others' do not, gets none for a while. Means nothing for an address.
+    pub fn outlier(mut self, config: outlier::Config) -> Self {
+        self.settings.cluster.outlier = config;
+        self
+    }
+
     /// Below this share of servers that are well, in percent, the opinions that some are not are ignored: see
     /// [`balance::eligible`]. Default 50; 0 for never.
     pub fn panic_threshold(mut self, percent: u8) -> Self {
-        self.settings.panic_threshold = percent.min(100);
+        self.settings.cluster.panic_threshold = percent.min(100);
         self
     }
 
@@ -386,8 +399,8 @@ where
         let making = Making::new(self.connector.clone(), &self.settings, router);
         let destination = match self.resolved(&target) {
             Some((name, resolver)) => {
-                let threshold = self.settings.panic_threshold;
-                Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, threshold))
+                let settings = self.settings.cluster.clone();
+                Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, settings))
             }
             None => match target.0 {
                 Kind::Address(address) => Destination::one(Endpoint::new(address, making)),

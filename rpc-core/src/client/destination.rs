@@ -9,6 +9,7 @@ use tower::Service;
 use crate::balance::{self, InFlight, Outcome};
 use crate::call::{Request, Response};
 use crate::client::channel::Snapshot;
+use crate::client::cluster::member::Member;
 use crate::client::cluster::{Cluster, Wish};
 use crate::client::endpoint::{Endpoint, Line};
 use crate::client::exchange::EndpointCall;
@@ -27,8 +28,7 @@ enum Kind {
 
 /// The server that a call goes to, where there is a choice, and the call's place among those under way there.
 pub(crate) struct Chosen {
-    pub(crate) endpoint: Endpoint,
-    mark: u64,
+    member: Arc<Member>,
     load: InFlight,
 }
 
@@ -40,13 +40,18 @@ pub(crate) struct Connected {
 }
 
 impl Chosen {
-    pub(crate) fn new(endpoint: Endpoint, mark: u64, load: InFlight) -> Self {
-        Self { endpoint, mark, load }
+    pub(crate) fn new(member: Arc<Member>, load: InFlight) -> Self {
+        Self { member, load }
+    }
+
+    #[inline]
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        self.member.endpoint()
     }
 
     /// Stands for the server, where a call notes whom it has tried.
     pub(crate) fn mark(&self) -> u64 {
-        self.mark
+        self.member.mark()
     }
 
     /// The call succeeded.
@@ -59,8 +64,9 @@ impl Chosen {
     /// above that tries again elsewhere.
     #[cold]
     pub(crate) fn failed(self, status: &mut Status) {
-        status.set_origin(self.mark);
+        status.set_origin(self.member.mark());
         self.load.finish(now(), balance::outcome::of_status(status));
+        self.member.failed();
     }
 }
 

@@ -10,14 +10,19 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::call::wait::will_wake_at_deadline;
-use crate::call::{BoxFuture, Request, Response, Timings};
+use crate::call::{BoxFuture, Request, Response, Shape, Timings};
 use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
+use crate::client::download::Download;
 use crate::client::endpoint::{Endpoint, Lease};
+use crate::client::upload;
 use crate::context::now;
 use crate::status::{Certainty, Code, Hop, Status};
+use crate::stream::Streaming;
+use crate::transport::lane::{End, Head};
 use crate::transport::link::Link;
-use crate::transport::slot::{Exchange, Outbound, Outcome};
+use crate::transport::slot::{Exchange, Outbound, Outcome, Span};
+use crate::transport::stream::Streamed;
 use crate::wire::{OpenError, RequestHead, ResponseHead};
 
 /// How often a call looks for another connection because the one it found had just ended. It was not sent on any of
@@ -43,6 +48,8 @@ enum State {
     New,
     Connecting(BoxFuture<Result<Connected, Status>>),
     Running(Exchange),
+    /// A call with streams; in a box, as most have none.
+    Streamed(Box<Streamed>),
     Failed(Status),
 }
 
@@ -60,7 +67,7 @@ impl EndpointCall {
             Some(endpoint) => endpoint.link()?,
             None => {
                 self.at = self.to.choose(&self.request);
-                self.at.as_ref()?.endpoint.link()?
+                self.at.as_ref()?.endpoint().link()?
             }
         };
         (!self.request.wait_for_ready || link.is_established()).then_some(link)
@@ -69,12 +76,51 @@ impl EndpointCall {
     /// The server that the call is at.
     #[inline]
     fn endpoint(&self) -> Option<&Endpoint> {
-        self.to.only().or(self.at.as_ref().map(|chosen| &chosen.endpoint))
+        self.to.only().or(self.at.as_ref().map(Chosen::endpoint))
     }
 
     /// Puts the call on a connection.
     #[inline]
     fn start(&mut self, link: Arc<Link>, cx: &TaskContext<'_>) -> State {
+        if self.request.method.shape != Shape::Unary {
+            return self.start_streamed(link);
+        }
+        let started = self.clock.take().unwrap_or_else(now);
+        match Exchange::open(link, self.outbound(), started, cx.waker()) {
+            Ok(exchange) => State::Running(exchange),
+            Err(error) => self.not_opened(error),
+        }
+    }
+
+    /// Puts a call with streams on a connection.
+    #[cold]
+    fn start_streamed(&mut self, link: Arc<Link>) -> State {
+        let Request { stream, context, method, .. } = &self.request;
+        if !self.request.is_whole() {
+            return State::Failed(Status::internal("the items of the request were sent already"));
+        }
+        match link.call_streamed(self.outbound(), stream.is_some()) {
+            Ok(mut call) => {
+                if let Some(items) = stream {
+                    let task = upload::start(call.way(), items.clone(), context.clone(), method.path);
+                    call.set_upload(task);
+                }
+                State::Streamed(Box::new(call))
+            }
+            Err(error) => self.not_opened(error),
+        }
+    }
+
+    #[cold]
+    fn not_opened(&mut self, error: OpenError) -> State {
+        match error {
+            OpenError::Closed(_) | OpenError::Draining => self.moved(error.into()),
+            error => State::Failed(error.into()),
+        }
+    }
+
+    #[inline]
+    fn outbound(&self) -> Outbound<'_> {
         let request = &self.request;
         let method = request.method();
         let deadline = request.deadline();
@@ -88,19 +134,13 @@ impl EndpointCall {
             trace: request.trace().map(|trace| trace.to_bytes()),
             metadata: request.metadata().clone(),
         };
-        let outbound = Outbound {
+        Outbound {
             head,
             body: request.body(),
             oneway: method.oneway,
             deadline,
             context: request.context.clone(),
             path: method.path,
-        };
-        let started = self.clock.take().unwrap_or_else(now);
-        match Exchange::open(link, outbound, started, cx.waker()) {
-            Ok(exchange) => State::Running(exchange),
-            Err(error @ (OpenError::Closed(_) | OpenError::Draining)) => self.moved(error.into()),
-            Err(error) => State::Failed(error.into()),
         }
     }
 
@@ -141,26 +181,72 @@ impl EndpointCall {
         }))
     }
 
+    /// What the beginning of an answer to a call with streams means for the caller.
+    #[cold]
+    fn head(&mut self, call: Streamed, head: Result<Head, End>) -> Result<Result<Response, Status>, State> {
+        let span = call.span();
+        let outcome = match head {
+            Ok(Head { head, at, end: false, .. }) => return Ok(self.stream(call, head, at)),
+            Ok(Head { head, body, at, end: true }) => Outcome::Answer { head, body, at },
+            Err(End::Failed(status)) => Outcome::Failed(status),
+            Err(End::Expired { sent }) => Outcome::Expired { sent },
+            Err(End::Ours(status) | End::Peer(status)) => return Ok(Err(status)),
+            Err(End::Done(_)) => return Ok(Err(Status::internal("an answer that ended before it began"))),
+        };
+        self.end(span, outcome)
+    }
+
+    /// The reply that is a stream.
+    fn stream(&mut self, call: Streamed, head: ResponseHead, at: Instant) -> Result<Response, Status> {
+        let Request { method, deadline, context, .. } = &self.request;
+        if !matches!(method.shape, Shape::ServerStreaming | Shape::BidiStreaming) {
+            let status = Status::internal("the server answered with a stream, where one reply was due");
+            return Err(status.with_certainty(Certainty::Executed));
+        }
+        let (deadline, context) = (*deadline, context.clone());
+        let ResponseHead { queue, handler, metadata, .. } = head;
+        let elapsed = at.saturating_duration_since(call.span().started);
+        let endpoint = self.endpoint().cloned();
+        let place = (self.at.take(), self.lease.take());
+        let items = Download::new(call, endpoint, place, deadline, context);
+        let mut response = Response::streaming(Streaming::from_source(items));
+        response.metadata = metadata;
+        response.timings = Timings { queue, handler, network: elapsed.saturating_sub(queue + handler) };
+        Ok(response)
+    }
+
+    /// Tells the balancer, where there is one, how the call went.
+    #[inline]
+    fn report(&mut self, mut result: Result<Response, Status>) -> Poll<Result<Response, Status>> {
+        self.lease = None;
+        match (self.at.take(), &mut result) {
+            (None, _) => {}
+            (Some(chosen), Ok(_)) => chosen.succeeded(),
+            (Some(chosen), Err(status)) => chosen.failed(status),
+        }
+        Poll::Ready(result)
+    }
+
     /// What an outcome means for the caller; or the next state, if the call goes on elsewhere.
     #[inline]
-    fn end(&mut self, exchange: &Exchange, outcome: Outcome) -> Result<Result<Response, Status>, State> {
+    fn end(&mut self, span: Span, outcome: Outcome) -> Result<Result<Response, Status>, State> {
         let status = match outcome {
             Outcome::Answer { head: ResponseHead { status: Some(status), .. }, at, .. } => {
-                let status = from_peer(status, exchange, at);
+                let status = from_peer(status, span, at);
                 // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
                 if self.endpoint().is_none_or(Endpoint::takes_calls) {
                     return Ok(Err(status));
                 }
                 status
             }
-            Outcome::Answer { head, body, at } => return Ok(Ok(reply(exchange.started(), head, body, at))),
+            Outcome::Answer { head, body, at } => return Ok(Ok(reply(span.started, head, body, at))),
             Outcome::Handed => return Ok(Ok(Response::default())),
             Outcome::Expired { sent } => {
                 let mut status = self.request.deadline_status();
                 if !sent {
                     status.set_certainty(Certainty::NotSent);
                 }
-                status.hops_mut().push(exchange.hop(now()));
+                status.hops_mut().push(span.hop(now()));
                 return Ok(Err(status));
             }
             Outcome::Failed(status) => match self.endpoint() {
@@ -170,7 +256,11 @@ impl EndpointCall {
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
         let again = self.moves == 0 || self.to.has_others() || self.request.wait_for_ready;
-        if again && status.code() == Code::Unavailable && status.certainty().is_safe_to_retry() {
+        if again
+            && self.request.is_whole()
+            && status.code() == Code::Unavailable
+            && status.certainty().is_safe_to_retry()
+        {
             return Err(self.moved(status));
         }
         Ok(Err(status))
@@ -189,10 +279,10 @@ fn reply(started: Instant, head: ResponseHead, body: Bytes, at: Instant) -> Resp
 
 /// An error that the server sent, with what this side knows of the hop.
 #[cold]
-fn from_peer(mut status: Status, exchange: &Exchange, at: Instant) -> Status {
+pub(crate) fn from_peer(mut status: Status, span: Span, at: Instant) -> Status {
     status.set_from_peer();
     if status.code() == Code::DeadlineExceeded {
-        let seen = exchange.hop(at);
+        let seen = span.hop(at);
         match status.hops_mut().first_mut() {
             Some(hop) if hop.method == seen.method => {
                 // The server knows what reached it; the budget is what the caller began with.
@@ -234,31 +324,26 @@ impl Future for EndpointCall {
                     }
                 },
                 State::Running(exchange) => {
-                    let outcome = match ready!(Pin::new(&mut *exchange).poll(cx)) {
-                        // The common end. The exchange stays where it is: to move it out costs more than to leave it.
-                        Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } => {
-                            let started = exchange.started();
-                            this.lease = None;
-                            if let Some(chosen) = this.at.take() {
-                                chosen.succeeded();
-                            }
-                            return Poll::Ready(Ok(reply(started, head, body, at)));
-                        }
-                        outcome => outcome,
-                    };
-                    let State::Running(exchange) = std::mem::replace(&mut this.state, State::New) else {
+                    let outcome = ready!(Pin::new(&mut *exchange).poll(cx));
+                    let span = exchange.span();
+                    // The common end. The exchange stays where it is: to move it out costs more than to leave it.
+                    if let Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } =
+                        outcome
+                    {
+                        return this.report(Ok(reply(span.started, head, body, at)));
+                    }
+                    match this.end(span, outcome) {
+                        Ok(result) => return this.report(result),
+                        Err(next) => next,
+                    }
+                }
+                State::Streamed(call) => {
+                    let head = ready!(call.poll_head(cx));
+                    let State::Streamed(call) = std::mem::replace(&mut this.state, State::New) else {
                         return Poll::Ready(Err(Status::internal("a call lost its exchange")));
                     };
-                    match this.end(&exchange, outcome) {
-                        Ok(mut result) => {
-                            this.lease = None;
-                            match (this.at.take(), &mut result) {
-                                (None, _) => {}
-                                (Some(chosen), Ok(_)) => chosen.succeeded(),
-                                (Some(chosen), Err(status)) => chosen.failed(status),
-                            }
-                            return Poll::Ready(result);
-                        }
+                    match this.head(*call, head) {
+                        Ok(result) => return this.report(result),
                         Err(next) => next,
                     }
                 }

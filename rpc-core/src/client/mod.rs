@@ -3,7 +3,8 @@
 //! In reading order: [`channel`] (where calls go, and what it is made of), [`target`] (what names a server), [`call`]
 //! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `destination` (where
 //! calls go below them: one server, or the `cluster` behind a name), `endpoint` (one server: connecting and
-//! reconnecting), [`pool`] (the connections to it), `exchange` (one request and its answer on a connection), `caller` (calls back to whoever called).
+//! reconnecting), [`pool`] (the connections to it), `exchange` (one request and its answer on a connection), `caller`
+//! (calls back to whoever called), `upload` and `download` (the items of a request, and of a reply).
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,11 +41,13 @@ mod caller;
 pub mod channel;
 pub(crate) mod cluster;
 pub(crate) mod destination;
+pub(crate) mod download;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
 pub mod pool;
 pub(crate) mod stack;
 pub mod target;
+pub(crate) mod upload;
 
 pub use backoff::Backoff;
 pub use call::{Call, Reply, ReplyCall, Started};

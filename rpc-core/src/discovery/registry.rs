@@ -26,7 +26,7 @@ pub trait Registry: Send + Sync + 'static {
     /// caller drops the future if it does not want to wait; the registry tries on until the withdrawal.
     fn register(&self, service: &str, instance: Instance) -> BoxFuture<Result<(), Status>>;
 
-    /// Withdraws the instance of this id from the service. It does not come back after this has resolved, whatever was
+    /// Withdraws the instance of this id from the service. It begins with the call, too. It does not come back after this has resolved, whatever was
     /// under way. Withdrawing what is not registered is no error.
     ///
     /// # Errors

@@ -91,10 +91,20 @@ impl<F: Future<Output = Result<Response, Status>>> Future for CatchPanicFuture<F
             return Poll::Ready(Err(this.failed.take().unwrap_or_else(again)));
         };
         match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(polled) => polled,
+            Ok(polled) => polled.map_ok(|response| guarded(response, this.method)),
             Err(panic) => Poll::Ready(Err(caught(this.method, &*panic))),
         }
     }
+}
+
+/// The same reply; if it is a stream, a panic in it ends it with an error.
+fn guarded(response: Response, method: &'static str) -> Response {
+    response.map_stream(|items| {
+        items.around(move |ask, cx| match catch_unwind(AssertUnwindSafe(|| ask(cx))) {
+            Ok(item) => item,
+            Err(panic) => Poll::Ready(Some(Err(caught(method, &*panic)))),
+        })
+    })
 }
 
 impl<F> fmt::Debug for CatchPanicFuture<F> {

@@ -2,7 +2,7 @@
 //!
 //! One limit holds for everything that one layer was put over: all services of a server, all clones of a channel. Calls
 //! that wait are let in in order of arrival; they wait inside of their future, where the deadline sees it, and give up
-//! their place when they are dropped. More than may wait are refused at once with `RESOURCE_EXHAUSTED`: not sent at a
+//! their place when they are dropped. A call whose reply is a stream runs until the stream has ended. More than may wait are refused at once with `RESOURCE_EXHAUSTED`: not sent at a
 //! client, not executed at a server, so that a retry may take them elsewhere.
 //!
 //! ```
@@ -90,7 +90,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         if let Ok(permit) = self.limit.permits.clone().try_acquire_owned() {
-            return ConcurrencyLimitFuture::Running { future: self.inner.call(request), _permit: permit };
+            return ConcurrencyLimitFuture::Running {
+                future: self.inner.call(request),
+                permit: Some(permit),
+            };
         }
         let place = Place::take(&self.limit);
         match place {
@@ -139,7 +142,7 @@ pin_project! {
             call: Option<Box<(S, Request)>>,
         },
         /// Runs.
-        Running { #[pin] future: S::Future, _permit: OwnedSemaphorePermit },
+        Running { #[pin] future: S::Future, permit: Option<OwnedSemaphorePermit> },
         /// May not even wait.
         Refused { max: usize, queue: usize },
     }
@@ -154,7 +157,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         loop {
             let (future, permit) = match self.as_mut().project() {
-                Projection::Running { future, .. } => return future.poll(cx),
+                Projection::Running { future, permit } => {
+                    let response = ready!(future.poll(cx));
+                    // A stream runs until its end.
+                    return Poll::Ready(
+                        match permit.take_if(|_| matches!(&response, Ok(ok) if ok.is_stream())) {
+                            Some(permit) => response.map(|response| response.holding(permit)),
+                            None => response,
+                        },
+                    );
+                }
                 Projection::Refused { max, queue } => {
                     let words = format!("{max} calls are running and {queue} are waiting: no more are taken");
                     return Poll::Ready(Err(
@@ -174,7 +186,7 @@ where
                     }
                 }
             };
-            self.set(Self::Running { future, _permit: permit });
+            self.set(Self::Running { future, permit: Some(permit) });
         }
     }
 }

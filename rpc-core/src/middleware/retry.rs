@@ -13,6 +13,9 @@
 //! names a wait is given it. If the wait would reach past the deadline the call fails at once with the last error: there
 //! is no use in sleeping to the deadline.
 //!
+//! A call with streams is repeated only as long as nothing has streamed: once an item of its request was asked for, or its
+//! reply has begun, what comes of it is final.
+//!
 //! One layer retries. Each attempt but the first carries the retry bit, and where the bit is set, be it by a layer above
 //! or by a hop before this one, this layer lets the call pass: without that, three layers of three attempts each would
 //! make twenty-seven calls of one (Kitex calls it chain stop).
@@ -78,7 +81,11 @@ impl Policy {
 
     /// When the next attempt is to be made, if one is.
     fn next(&self, status: &Status, request: &Request, made: u32, at: Instant) -> Option<Instant> {
-        if made >= self.attempts || !self.may_retry(status, request.method().idempotent) {
+        // What has begun to stream cannot be repeated: its items are gone.
+        if made >= self.attempts
+            || !request.is_whole()
+            || !self.may_retry(status, request.method().idempotent)
+        {
             return None;
         }
         let wait = status.retry_after().unwrap_or_else(|| self.wait(made, fastrand::f64()));

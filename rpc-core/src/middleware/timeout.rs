@@ -3,6 +3,8 @@
 //! It moves the deadline of the request, so that whatever is below knows of it: the server on the other side, or the
 //! handler and the calls that it makes. And it keeps that deadline itself, for what is below and does not look.
 //!
+//! A reply that is a stream has to end in that time, too.
+//!
 //! On a channel the timeout of the builder does the same for all calls; this layer is for a stack in which one part
 //! may take less time than the whole, below a retry for instance: then it limits each attempt.
 //!
@@ -102,9 +104,25 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
             (Poll::Pending, Some(deadline)) if this.alarm.rings(deadline.at, is_covered, cx) => {
                 Poll::Ready(Err(deadline.status(this.path)))
             }
-            (polled, _) => polled,
+            (polled, Some(deadline)) => polled.map_ok(|response| limited(response, deadline, this.path)),
+            (polled, None) => polled,
         }
     }
+}
+
+/// The same reply; if it is a stream, it ends with an error at the deadline.
+fn limited(response: Response, deadline: Deadline, path: &'static str) -> Response {
+    response.map_stream(|items| {
+        let mut alarm = Alarm::default();
+        items.around(move |ask, cx| match ask(cx) {
+            Poll::Pending if alarm.rings(deadline.at, false, cx) => {
+                Poll::Ready(Some(Err(deadline.status(path))))
+            }
+            // One that always has an item is stopped as well.
+            Poll::Ready(Some(Ok(_))) if deadline.at <= now() => Poll::Ready(Some(Err(deadline.status(path)))),
+            item => item,
+        })
+    })
 }
 
 impl<F> fmt::Debug for TimeoutFuture<F> {

@@ -145,14 +145,36 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TraceFuture<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = this.span.in_scope(|| this.inner.poll(cx));
-        if let Poll::Ready(result) = &polled {
-            match result {
-                Ok(_) => this.span.record("status", "OK"),
-                Err(status) => this.span.record("status", status.code().name()),
-            };
+        match polled {
+            Poll::Ready(Ok(response)) if response.is_stream() => {
+                Poll::Ready(Ok(traced(response, this.span.clone())))
+            }
+            Poll::Ready(result) => {
+                record(this.span, result.as_ref().err());
+                Poll::Ready(result)
+            }
+            Poll::Pending => Poll::Pending,
         }
-        polled
     }
+}
+
+fn record(span: &Span, status: Option<&Status>) {
+    span.record("status", status.map_or("OK", |status| status.code().name()));
+}
+
+/// The same reply, which is a stream: the span lasts until it has ended.
+fn traced(response: Response, span: Span) -> Response {
+    response.map_stream(|items| {
+        items.around(move |ask, cx| {
+            let item = span.in_scope(|| ask(cx));
+            match &item {
+                Poll::Ready(None) => record(&span, None),
+                Poll::Ready(Some(Err(status))) => record(&span, Some(status)),
+                _ => {}
+            }
+            item
+        })
+    })
 }
 
 #[cfg(test)]

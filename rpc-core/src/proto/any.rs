@@ -1,13 +1,15 @@
 //! `Any`: a message of a type that only its name tells, and the registry that JSON needs to find the type by its name.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, RwLock};
 
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
-use serde_json::{Map, Value as Tree};
+use serde_json::Value as Tree;
 
 use super::json::{self, As, Kind, Scalar};
+use super::tree::Object;
 use super::{Duration, FieldMask, ListValue, Struct, Timestamp, Value};
 
 /// A message of any type, and the name of the type. JSON: the message's own, with `"@type"` beside its fields.
@@ -124,6 +126,35 @@ fn find(url: &str) -> Result<Entry, String> {
     })
 }
 
+/// How many an `Any` may hold within each other. It holds bytes, so protobuf's own limit does not see what is in them; and
+/// each level reads all that is below it anew.
+const DEEPEST: usize = 16;
+
+thread_local! {
+    /// How many are being read or written around this one.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `inner` one level further in.
+fn deeper<R, E>(inner: impl FnOnce() -> Result<R, E>, refuse: impl FnOnce(String) -> E) -> Result<R, E> {
+    /// Brings the depth back, after a panic too.
+    struct Back(usize);
+
+    impl Drop for Back {
+        fn drop(&mut self) {
+            DEPTH.set(self.0);
+        }
+    }
+
+    let depth = DEPTH.get();
+    if depth > DEEPEST {
+        return Err(refuse(format!("an `Any` is within more than {DEEPEST} others")));
+    }
+    let _back = Back(depth);
+    DEPTH.set(depth + 1);
+    inner()
+}
+
 impl Serialize for Any {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -132,7 +163,7 @@ impl Serialize for Any {
             return map.end();
         }
         let entry = find(&self.type_url).map_err(S::Error::custom)?;
-        let tree = (entry.to_json)(&self.value).map_err(S::Error::custom)?;
+        let tree = deeper(|| (entry.to_json)(&self.value).map_err(S::Error::custom), S::Error::custom)?;
         map.serialize_entry("@type", &self.type_url)?;
         match tree {
             Tree::Object(fields) if !entry.wrapped => {
@@ -148,7 +179,7 @@ impl Serialize for Any {
 
 impl<'de> serde::Deserialize<'de> for Any {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields: Map<String, Tree> = serde::Deserialize::deserialize(deserializer)?;
+        let mut fields = deserializer.deserialize_map(Object)?;
         let Some(url) = fields.remove("@type") else {
             return if fields.is_empty() {
                 Ok(Self::default())
@@ -170,7 +201,7 @@ impl<'de> serde::Deserialize<'de> for Any {
             (true, None) if name_in(&type_url) == "google.protobuf.Empty" => Tree::Object(fields),
             (true, None) => return Err(D::Error::missing_field("value")),
         };
-        let value = (entry.from_json)(tree).map_err(D::Error::custom)?;
+        let value = deeper(|| (entry.from_json)(tree).map_err(D::Error::custom), D::Error::custom)?;
         Ok(Self { type_url, value })
     }
 }

@@ -16,13 +16,14 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `well_known` | the well-known types with a JSON form of their own, and their conversions |
-//! | `any` | `Any`, and the registry of what may be in it |
+//! | `any`, `tree` | `Any`, the registry of what may be in it, and JSON that waits for its type |
 //! | `time` | `Timestamp` and `Duration` as text |
 //! | [`json`] | how the fields of generated messages are written and read |
 
 mod any;
 pub mod json;
 mod time;
+mod tree;
 mod well_known;
 
 pub use prost;

@@ -10,7 +10,9 @@ use tower::{Layer, Service};
 
 use crate::call::service::CastLayer;
 use crate::call::{Request, Response};
+use crate::discovery::{Instance, Registry};
 use crate::server::accept::{self, Shared};
+use crate::server::announce::{Announcer, Plan};
 use crate::server::router::Router;
 use crate::server::services::{Entry, IntoServices, Services};
 use crate::server::stack::{Bare, Handlers, Layered, Layers, Stack};
@@ -28,6 +30,7 @@ pub struct Builder<L = Identity> {
     max_connections: usize,
     in_place: Duration,
     layered: bool,
+    plan: Plan,
 }
 
 /// Why a server could not be started.
@@ -40,6 +43,10 @@ pub enum BindError {
     Io(io::Error),
     /// The services do not go together: two have the same name.
     Services(String),
+    /// It listens at an address that others cannot call, and does not say which one they can.
+    Advertise(String),
+    /// A registry did not take it in time, and [must](Builder::announce_required).
+    Announce(Status),
 }
 
 impl fmt::Display for BindError {
@@ -47,7 +54,8 @@ impl fmt::Display for BindError {
         match self {
             Self::Address(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
-            Self::Services(error) => f.write_str(error),
+            Self::Services(error) | Self::Advertise(error) => f.write_str(error),
+            Self::Announce(status) => write!(f, "the server could not be registered: {}", status.message()),
         }
     }
 }
@@ -57,7 +65,8 @@ impl std::error::Error for BindError {
         match self {
             Self::Address(error) => Some(error),
             Self::Io(error) => Some(error),
-            Self::Services(_) => None,
+            Self::Announce(status) => Some(status),
+            Self::Services(_) | Self::Advertise(_) => None,
         }
     }
 }
@@ -119,6 +128,7 @@ impl Builder {
             max_connections: 65_536,
             in_place: IN_PLACE,
             layered: false,
+            plan: Plan::default(),
         }
     }
 }
@@ -137,9 +147,9 @@ impl<L> Builder<L> {
     /// [`from_fn`](crate::middleware::from_fn()), or any tower layer whose service takes a [`Request`], gives a
     /// [`Response`], and whose error is a [`Status`] or converts into a boxed one.
     pub fn layer<N>(self, layer: N) -> Builder<Stack<N, L>> {
-        let Self { services, layers, config, max_connections, in_place, .. } = self;
+        let Self { services, layers, config, max_connections, in_place, plan, .. } = self;
         let layers = Stack::new(CastLayer(layer), layers);
-        Builder { services, layers, config, max_connections, in_place, layered: true }
+        Builder { services, layers, config, max_connections, in_place, layered: true, plan }
     }
 
     /// Sets limits and patience of every connection, all at once: see [`wire::Config`] for the defaults.
@@ -183,6 +193,61 @@ impl<L> Builder<L> {
         self.config.keepalive_timeout = timeout;
         self
     }
+
+    /// Registers each service of the server in this registry once it listens, keeps it so, and withdraws it first of all
+    /// when the server [drains](Server::drain). Several registries are fine.
+    ///
+    /// By default it starts whether or not the registry can be reached, and is registered once it can: see
+    /// [`announce_required`](Self::announce_required). What it says of itself: [`describe`](Self::describe); where it is:
+    /// [`advertise`](Self::advertise).
+    pub fn announce(mut self, registry: impl Registry) -> Self {
+        self.plan.registries.push(Arc::new(registry));
+        self
+    }
+
+    /// Registers under the name of an application, once, with a list of the services, in place of once for each service.
+    /// Clients name the application and pick by [`Filter::service`](crate::discovery::Filter::service): less to keep for a
+    /// registry where servers have many services.
+    pub fn announce_as(mut self, application: impl Into<String>) -> Self {
+        self.plan.application = Some(application.into());
+        self
+    }
+
+    /// Says under which address others reach the server, where that is not the one that it listens at: behind a
+    /// translation, or at `0.0.0.0`. Port 0 stands for the port that it got.
+    pub fn advertise(mut self, address: impl IntoAddress) -> Self {
+        self.plan.advertised = Some(address.into_address());
+        self
+    }
+
+    /// What the server says of itself in registries: zone, version, weight, tags.
+    ///
+    /// ```
+    /// use rpc_core::Server;
+    /// # let registry = rpc_core::discovery::MemoryRegistry::new();
+    ///
+    /// let builder = Server::builder()
+    ///     .announce(registry)
+    ///     .describe(|instance| instance.with_zone("a").with_version("1.4.2").with_tag("group", "blue"));
+    /// ```
+    pub fn describe(mut self, describe: impl Fn(Instance) -> Instance + Send + Sync + 'static) -> Self {
+        self.plan.describe = Some(Arc::new(describe));
+        self
+    }
+
+    /// Lets [`bind`](Self::bind) wait until all registries have the server, and fail if they have not within this time.
+    pub fn announce_required(mut self, within: Duration) -> Self {
+        self.plan.required = Some(within);
+        self
+    }
+
+    /// How long a server that drains goes on as if nothing was, after it has withdrawn, so that its clients hear of it
+    /// before they are turned away. Default 1 s; what looks for servers less often needs more. It counts towards the
+    /// limit of the drain.
+    pub fn propagation(mut self, time: Duration) -> Self {
+        self.plan.propagation = time;
+        self
+    }
 }
 
 impl<L> Builder<L>
@@ -195,27 +260,42 @@ where
     /// port, `"unix:///path"` a Unix socket, `"memory://name"` a name in this process.
     ///
     /// # Errors
-    /// [`BindError`] if the address is none, is taken, or two services have the same name.
+    /// [`BindError`] if the address is none, is taken, or two services have the same name; if it is to be registered and is
+    /// no place that others can call; if it [must](Self::announce_required) be registered and was not in time.
     pub async fn bind(self, address: impl IntoAddress) -> Result<Server, BindError> {
         let address = address.into_address().map_err(BindError::Address)?;
         let listener = bind(&address).await.map_err(BindError::Io)?;
-        self.listen(listener)
+        let required = self.plan.required;
+        let server = self.listen(listener)?;
+        if let Some(within) = required {
+            let registered = tokio::time::timeout(within, server.announced()).await;
+            registered
+                .unwrap_or_else(|_| {
+                    Err(Status::unavailable(format!("no registry took it within {within:?}")))
+                })
+                .map_err(BindError::Announce)?;
+        }
+        Ok(server)
     }
 
     /// Serves what this listener accepts.
     ///
     /// # Errors
-    /// [`BindError`] if two services have the same name.
+    /// [`BindError`] if two services have the same name, or if it is to be registered and is no place that others can
+    /// call. It does not wait for registries: that is what [`Server::announced`] does.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn listen(self, listener: impl Into<Box<dyn Listener>>) -> Result<Server, BindError> {
         let listener = listener.into();
         let (max, config) = (self.max_connections, self.config.clone());
-        let shared = Arc::new(Shared::new(self.router()?, config, max));
         let address = listener.local_addr();
+        let names: Vec<_> = self.services.iter().map(|(descriptor, _)| descriptor.name).collect();
+        let (plan, instance) = (self.plan.clone(), self.plan.instance(&address, &names)?);
+        let shared = Arc::new(Shared::new(self.router()?, config, max));
         let accepting = tokio::spawn(accept::accept(shared.clone(), listener));
-        Ok(Server { shared, accepting, address })
+        let announcer = instance.map(|instance| Announcer::start(plan, instance, &names));
+        Ok(Server { shared, accepting, address, announcer })
     }
 
     /// A way to connect to this server within the process, without an address.

@@ -9,10 +9,13 @@ use crate::call::request::{Deadline, Source};
 use crate::call::{BoxFuture, Request, Response};
 use crate::context::{CallParts, Context, TraceContext, now};
 use crate::server::exchange::{self, Polled, Task};
+use crate::server::items;
 use crate::server::router::{Route, Router};
 use crate::status::Status;
 use crate::transport::driver::{Answer, Dispatch};
+use crate::transport::lane::{Lane, Reader};
 use crate::transport::link::Link;
+use crate::transport::slot::Place;
 use crate::wire::head::IncomingHead;
 use crate::wire::{Incoming, ResponseHead};
 
@@ -72,7 +75,7 @@ impl Serving {
 
 impl Dispatch for Serving {
     fn request(&mut self, link: &Arc<Link>, incoming: Incoming, answers: &mut Vec<Answer>) {
-        let Incoming { stream, mut head, body, oneway, received, deadline, .. } = incoming;
+        let Incoming { stream, mut head, body, oneway, end, received, deadline } = incoming;
         let route = match self.route(link, &head) {
             Ok(route) => route,
             Err(status) => {
@@ -107,8 +110,13 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         };
         let context = std::mem::take(&mut self.spare).renewed(parts, || link.clone());
-        let request = request(&route, &head, body, context.clone(), received, deadline);
-        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway };
+        let mut request = request(&route, &head, body, context.clone(), received, deadline);
+        let mut lane = None;
+        if !end {
+            let items = lane.insert(Lane::new(Place::Stream(stream)));
+            request.stream = Some(items::received(Reader::new(link.clone(), items.clone())));
+        }
+        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway, lane };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.

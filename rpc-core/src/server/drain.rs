@@ -1,9 +1,10 @@
 //! The orderly end of a server.
 //!
-//! 1. No more connections are accepted.
-//! 2. Every peer is told; what it sent before it heard is still served, what comes later is refused as not executed.
-//! 3. What runs may finish. A connection with nothing open is flushed and closed.
-//! 4. At the limit the rest is cancelled, and the report says what it was.
+//! 1. It withdraws from the registries, and goes on until clients have heard of it.
+//! 2. No more connections are accepted.
+//! 3. Every peer is told; what it sent before it heard is still served, what comes later is refused as not executed.
+//! 4. What runs may finish. A connection with nothing open is flushed and closed.
+//! 5. At the limit the rest is cancelled, and the report says what it was.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::context::{Reason, now};
 use crate::server::Server;
 use crate::server::accept::Shared;
+use crate::status::Status;
 
 /// How long the answers to calls that were cut off may take to leave.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -24,6 +26,8 @@ pub struct Report {
     pub took: Duration,
     /// The connections that were still busy at the limit.
     pub late: Vec<Late>,
+    /// Why registries could not be told that it goes away, for each service: it is registered there until its lease ends.
+    pub still_registered: Vec<Status>,
 }
 
 /// A connection that was still busy when a drain met its limit.
@@ -39,7 +43,7 @@ pub struct Late {
 }
 
 impl Report {
-    /// Whether everything ended by itself.
+    /// Whether every call ended by itself.
     pub fn is_clean(&self) -> bool {
         self.late.is_empty()
     }
@@ -47,10 +51,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_clean() {
-            return write!(f, "drained in {:.1?}, nothing was cut off", self.took);
+        write!(f, "drained in {:.1?}", self.took)?;
+        for status in &self.still_registered {
+            write!(f, "; {}", status.message())?;
         }
-        write!(f, "drained in {:.1?}; cut off:", self.took)?;
+        if self.is_clean() {
+            return f.write_str(", nothing was cut off");
+        }
+        f.write_str("; cut off:")?;
         for late in &self.late {
             write!(f, " {} ({}", late.peer, late.calls.join(", "))?;
             match late.partial {
@@ -65,6 +73,10 @@ impl fmt::Display for Report {
 
 pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     let began = now();
+    let still_registered = match server.announcer.take() {
+        Some(announcer) => announcer.withdraw(limit).await,
+        None => Vec::new(),
+    };
     let shared = server.shared.clone();
     shared.close();
     // Ends accepting and closes the socket: from here on clients are refused at once and go elsewhere.
@@ -72,7 +84,7 @@ pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     // Once it is gone, the address is free for another server. It ends by being aborted.
     let _ = (&mut server.accepting).await;
     for link in shared.links() {
-        link.with(|state| state.wire.drain(began));
+        link.with(|state| state.wire.drain(now()));
     }
     // A limit beyond the end of time is none.
     let end = began.checked_add(limit).unwrap_or_else(|| began + Duration::from_secs(86_400 * 365));
@@ -88,7 +100,7 @@ pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     };
     // Dropping the server ends what is left.
     drop(server);
-    Report { took: now().saturating_duration_since(began), late }
+    Report { took: now().saturating_duration_since(began), late, still_registered }
 }
 
 /// Ends every handler that runs; its call is answered.

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,7 +20,9 @@ use crate::server::connection::Start;
 use crate::server::router::Route;
 use crate::status::{Certainty, Code, Hop, Status};
 use crate::transport::driver::Answer;
+use crate::transport::lane::Lane;
 use crate::transport::link::Link;
+use crate::transport::pump::{Pump, Pumped};
 use crate::wire::{ResponseHead, StreamId, Token};
 
 type Handler = BoxFuture<Result<Response, Status>>;
@@ -36,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) started: Instant,
     pub(crate) deadline: Option<Instant>,
     pub(crate) oneway: bool,
+    /// The items of the request, if it is a stream.
+    pub(crate) lane: Option<Arc<Lane>>,
 }
 
 /// What became of a handler's first poll.
@@ -49,11 +53,16 @@ pub(crate) enum Polled {
 pub(crate) fn begin(call: &mut Call, request: Request) -> Polled {
     // The task that a pending handler gets polls it at once, and so leaves the right waker.
     let mut cx = TaskContext::from_waker(Waker::noop());
+    let streams = call.lane.is_some();
     let mut context = std::mem::take(&mut call.context);
     let polled = poll_in(&mut context, || {
         catch_unwind(AssertUnwindSafe(|| {
             let mut future = call.route.service.call(request);
             match future.as_mut().poll(&mut cx) {
+                // A call with streams has a task all the same: what belongs to it has to end with it.
+                Poll::Ready(result) if streams || matches!(&result, Ok(ok) if ok.is_stream()) => {
+                    Err(Box::pin(std::future::ready(result)) as Handler)
+                }
                 Poll::Ready(result) => Ok(result),
                 Poll::Pending => Err(future),
             }
@@ -108,6 +117,26 @@ impl Call {
         Answer { stream: self.stream, reply: Some(reply) }
     }
 
+    /// The head of an answer that is a stream.
+    fn head(&self, response: Response, handler: Duration) -> ResponseHead {
+        let queue = self.started.saturating_duration_since(self.received);
+        let (_, metadata, _) = response.into_parts();
+        ResponseHead { status: None, queue, handler, metadata }
+    }
+
+    /// What stands at the end of such an answer.
+    fn closing_head(&self, result: Result<Metadata, Status>, handler: Duration) -> ResponseHead {
+        self.route.counters.ended(result.is_ok(), handler);
+        match result {
+            Ok(metadata) => ResponseHead { handler, metadata, ..ResponseHead::default() },
+            Err(status) => {
+                let queue = self.started.saturating_duration_since(self.received);
+                let status = Some(self.outgoing(status, queue, handler));
+                ResponseHead { status, handler, ..ResponseHead::default() }
+            }
+        }
+    }
+
     /// The answer to a call whose time was up before its handler was begun.
     #[cold]
     pub(crate) fn too_late(&self) -> Answer {
@@ -153,7 +182,8 @@ impl Call {
     }
 }
 
-/// The task of a handler that was not done at its first poll, or must not be polled in place.
+/// The task of a handler that was not done at its first poll, must not be polled in place, or gave a stream: then it is
+/// the stream's task as well.
 ///
 /// Dropping it, which is what an abort does, drops the handler, then closes the call: with an answer if there is
 /// somebody who waits for one.
@@ -162,13 +192,15 @@ pub(crate) struct Task {
     token: Token,
     call: Call,
     start: Option<Start>,
+    /// What the handler gave, if that is a stream.
+    reply: Option<(Arc<Lane>, Pump)>,
     answered: bool,
 }
 
 impl Task {
     pub(crate) fn start(link: &Arc<Link>, call: Call, start: Start) {
-        let token = link.serve(call.stream, call.context.clone());
-        let task = Self { link: link.clone(), token, call, start: Some(start), answered: false };
+        let token = link.serve(call.stream, call.context.clone(), call.lane.clone());
+        let task = Self { link: link.clone(), token, call, start: Some(start), reply: None, answered: false };
         let handle = tokio::spawn(task).abort_handle();
         link.set_task(token, handle);
     }
@@ -179,6 +211,52 @@ impl Task {
         let answer = self.call.answer(result, self.call.queue(), handler);
         self.link.served(self.token, self.call.stream, answer.reply);
     }
+
+    /// The handler gave a stream: its head goes out, its items follow.
+    fn begin_stream(&mut self, mut response: Response) {
+        let Some(items) = response.take_stream() else { return };
+        let head = self.call.head(response, now().saturating_duration_since(self.call.started));
+        let lane = self.link.respond(self.token, self.call.stream, &head);
+        self.reply = Some((lane, Pump::new(items)));
+    }
+
+    /// Sends what is ready of the stream. When it has ended the call is answered.
+    fn poll_stream(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let Self { link, call, reply: Some((lane, pump)), .. } = self else { return Poll::Ready(()) };
+        let mut context = std::mem::take(&mut call.context);
+        let polled = poll_in(&mut context, || pump.poll(link, lane, call.stream, cx));
+        call.context = context;
+        let result = match ready!(polled) {
+            Pumped::Ended(trailing) => Ok(trailing),
+            Pumped::Failed(status) => Err(status),
+            Pumped::Panicked(panic) => Err(caught(call.route.method.path, &*panic)),
+            Pumped::Unwanted => Err(Status::cancelled("the caller gave up the call")),
+        };
+        self.drop_reply();
+        self.finish_stream(result);
+        Poll::Ready(())
+    }
+
+    fn finish_stream(&mut self, result: Result<Metadata, Status>) {
+        self.answered = true;
+        let handler = now().saturating_duration_since(self.call.started);
+        let head = self.call.closing_head(result, handler);
+        self.link.finished(self.token, self.call.stream, &head);
+    }
+
+    /// Drops what the handler is or gave, in its own context: the calls that it has under way leave their part of the
+    /// report. Whether it gave a stream.
+    fn drop_reply(&mut self) -> bool {
+        let (start, reply) = (self.start.take(), self.reply.take());
+        let streams = reply.is_some();
+        let mut context = std::mem::take(&mut self.call.context);
+        let dropped = poll_in(&mut context, || catch_unwind(AssertUnwindSafe(|| drop((start, reply)))));
+        self.call.context = context;
+        if let Err(panic) = dropped {
+            let _ = caught(self.call.route.method.path, &*panic);
+        }
+        streams
+    }
 }
 
 impl Future for Task {
@@ -186,6 +264,9 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
+        if this.reply.is_some() {
+            return this.poll_stream(cx);
+        }
         let first = matches!(this.start, Some(Start::Request(_)));
         let mut context = std::mem::take(&mut this.call.context);
         let polled = poll_in(&mut context, || {
@@ -214,6 +295,10 @@ impl Future for Task {
         }
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Ok(response))) if response.is_stream() => {
+                this.begin_stream(response);
+                this.poll_stream(cx)
+            }
             Ok(Poll::Ready(result)) => {
                 this.finish(result);
                 Poll::Ready(())
@@ -232,14 +317,8 @@ impl Drop for Task {
         if self.answered {
             return;
         }
-        // The handler goes first, in its own context: the calls that it has under way leave their part of the report.
-        let start = self.start.take();
-        let mut context = std::mem::take(&mut self.call.context);
-        let dropped = poll_in(&mut context, || catch_unwind(AssertUnwindSafe(|| drop(start))));
-        self.call.context = context;
-        if let Err(panic) = dropped {
-            let _ = caught(self.call.route.method.path, &*panic);
-        }
+        // The handler goes first, then the call.
+        let streams = self.drop_reply();
         let status = self.call.context.status().unwrap_or_else(|| Status::unavailable("the server stopped"));
         let status = match status.code() {
             Code::DeadlineExceeded if self.call.context.was_executed() => self.call.overdue("complete"),
@@ -247,6 +326,9 @@ impl Drop for Task {
             _ => status,
         };
         // A call that was cancelled is only closed: the state machine knows that nobody waits.
-        self.finish(Err(status));
+        match streams {
+            true => self.finish_stream(Err(status)),
+            false => self.finish(Err(status)),
+        }
     }
 }

@@ -2,16 +2,20 @@
 
 use std::future::Future;
 
-use crate::call::method::codec_names;
-use crate::call::{BoxFuture, Method, Request, Response};
+use bytes::Bytes;
+
+use crate::call::items::{decode_requests, encode_replies};
+use crate::call::method::{Carried, codec_names};
+use crate::call::{BoxFuture, CodecFns, Method, Payload, Request, Response};
 use crate::codec::body::body;
 use crate::status::{Certainty, Status};
+use crate::stream::Streaming;
 
 /// Decodes the request, runs the handler, encodes what it gave.
 pub fn serve<M, F, Fut>(mut request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
 where
     M: Method,
-    F: FnOnce(M::Request) -> Fut + Send + 'static,
+    F: FnOnce(M::Input) -> Fut + Send + 'static,
     Fut: Future<Output = Result<M::Output, M::Error>> + Send,
 {
     Box::pin(async move {
@@ -29,29 +33,63 @@ where
             // A layer has changed what the call came with.
             context = context.with_metadata(metadata);
         }
-        let message = (codec.decode_request)(request.into_body()).map_err(|error| {
-            Status::invalid_argument(format!(
-                "the request is no {} in {}: {error}",
-                M::descriptor().path,
-                codec.info.name
-            ))
-            .with_certainty(Certainty::NotExecuted)
-        })?;
+        let message = input::<M>(codec, request)?;
         context.mark_executed();
         // A layer may have put another context round the handler than the one that the call came with.
         let output =
             if context.is_current() { handler(message).await } else { context.scope(handler(message)).await };
         let output = output.map_err(Into::into)?;
-        let reply = M::reply(output);
-        let size = (codec.reply_size)(&reply);
-        let body = body(size, |out| (codec.encode_reply)(&reply, out)).map_err(|error| {
-            Status::internal(format!(
-                "the reply of {} cannot be expressed in {}: {error}",
-                M::descriptor().path,
-                codec.info.name
+        match M::given(output).into_carried() {
+            Carried::One(reply) => Ok(Response::new(encode(codec, &reply)?)),
+            Carried::Stream(items) => {
+                let items = encode_replies(codec, items);
+                // The context covers the stream, too. The one of the call is round it anyway.
+                let items = if context.is_current() { items } else { items.within(context) };
+                Ok(Response::streaming(items))
+            }
+        }
+    })
+}
+
+/// What the method takes, of what came.
+#[inline]
+fn input<M: Method>(codec: &CodecFns<M>, request: Request) -> Result<M::Input, Status> {
+    let path = M::descriptor().path;
+    let carried = match &request.stream {
+        None if !M::Input::STREAMS => {
+            let message = (codec.decode_request)(request.into_body()).map_err(|error| {
+                Status::invalid_argument(format!("the request is no {path} in {}: {error}", codec.info.name))
+                    .with_certainty(Certainty::NotExecuted)
+            })?;
+            Carried::One(message)
+        }
+        Some(items) => match items.take() {
+            Some(items) => Carried::Stream(decode_requests(codec, items)),
+            None => {
+                return Err(Status::internal("a layer has taken the items of the request")
+                    .with_certainty(Certainty::NotExecuted));
+            }
+        },
+        // A request that is complete at once is a stream without items.
+        None if request.body().is_empty() => Carried::Stream(Streaming::empty()),
+        None => {
+            return Err(Status::invalid_argument(format!(
+                "{path} takes a stream, and the request is one message"
             ))
-        })?;
-        Ok(Response::new(body))
+            .with_certainty(Certainty::NotExecuted));
+        }
+    };
+    M::Input::from_carried(carried).ok_or_else(|| {
+        Status::invalid_argument(format!("{path} takes one message, and the request is a stream"))
+            .with_certainty(Certainty::NotExecuted)
+    })
+}
+
+#[inline]
+fn encode<M: Method>(codec: &CodecFns<M>, reply: &M::Reply) -> Result<Bytes, Status> {
+    body((codec.reply_size)(reply), |out| (codec.encode_reply)(reply, out)).map_err(|error| {
+        let (path, name) = (M::descriptor().path, codec.info.name);
+        Status::internal(format!("the reply of {path} cannot be expressed in {name}: {error}"))
     })
 }
 

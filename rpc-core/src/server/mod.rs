@@ -1,9 +1,10 @@
 //! How a call arrives.
 //!
-//! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `drain` (the
+//! In reading order: this file ([`Server`] and its builder), `accept` (the task that accepts connections), `announce` (how
+//! it tells registries where it is), `drain` (the
 //! orderly end), `connection` (the calls of one connection), `services` (what is served, by a server or by a client that is
-//! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its handler is run), [`handler`] (from bytes to the user's method and
-//! back).
+//! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its
+//! handler is run), [`handler`] (from bytes to the user's method and back), `items` (the items of a request).
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,11 +34,13 @@
 //! ```
 
 mod accept;
+mod announce;
 mod builder;
 pub(crate) mod connection;
 mod drain;
 pub(crate) mod exchange;
 pub mod handler;
+mod items;
 pub(crate) mod router;
 pub(crate) mod services;
 mod stack;
@@ -54,9 +57,11 @@ pub use services::{IntoServices, Services};
 pub use stack::{Handlers, Stack};
 
 use crate::call::{BoxFuture, Request, Response, ServiceDescriptor};
+use crate::discovery::{Instance, State};
 use crate::status::Status;
 use crate::transport::Address;
 use accept::Shared;
+use announce::Announcer;
 
 /// A service that a server can serve: what `#[service]` makes of a trait, `GreeterServer<T>`.
 #[diagnostic::on_unimplemented(
@@ -82,6 +87,7 @@ pub struct Server {
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
     address: Address,
+    announcer: Option<Announcer>,
 }
 
 /// What a server holds and has done, as one look shows it.
@@ -152,9 +158,45 @@ impl Server {
         self.shared.snapshot()
     }
 
-    /// Ends the server in order: it accepts no more connections, tells its peers, refuses calls that come later as not
-    /// executed (so that clients may take them elsewhere), and waits for those that run. At the limit it cancels the
-    /// rest. The report says who was late.
+    /// What it is registered as, if it was told to [announce](Builder::announce) itself.
+    pub fn instance(&self) -> Option<Instance> {
+        self.announcer.as_ref().map(Announcer::instance)
+    }
+
+    /// Waits until all registries that it was told to [announce](Builder::announce) itself to have it; with none, it is
+    /// done at once.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if a registry does not take it as it is, ever. An outage is waited out.
+    ///
+    /// # Cancel safety
+    /// It can be dropped and called again at any time.
+    pub async fn announced(&self) -> Result<(), Status> {
+        match &self.announcer {
+            Some(announcer) => announcer.registered().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes more or less of the load from now on, beside the weights of the others: 100 is usual, 0 takes nothing new.
+    /// Registries are told at most once a second, and the last one counts.
+    pub fn set_weight(&self, weight: u32) {
+        if let Some(announcer) = &self.announcer {
+            announcer.update(|instance| instance.weight = weight);
+        }
+    }
+
+    /// Says in the registries whether it wants calls. It answers those that come in any case.
+    pub fn set_state(&self, state: State) {
+        if let Some(announcer) = &self.announcer {
+            announcer.update(|instance| instance.state = state);
+        }
+    }
+
+    /// Ends the server in order: it withdraws from the registries and gives its clients [time](Builder::propagation) to
+    /// hear of that, accepts no more connections, tells its peers, refuses calls that come later as not executed (so that
+    /// clients may take them elsewhere), and waits for those that run. At the limit it cancels the rest. The report says
+    /// who was late.
     ///
     /// # Cancel safety
     /// Dropping the future ends everything at once, as dropping the server does.

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
+use crate::transport::stream::deliver;
 use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
 
 /// What is done with the calls that a connection's peer makes.
@@ -86,6 +87,8 @@ pub(crate) struct Driver<D> {
     armed: Option<Instant>,
     inbound: VecDeque<Event>,
     answers: Vec<Answer>,
+    /// What came for the peer's calls with streams.
+    items: Vec<Event>,
     wakers: Vec<Waker>,
     phase: Phase,
     /// When the socket is closed, whatever the peer does: set when this side has said all.
@@ -124,6 +127,7 @@ impl<D: Dispatch> Driver<D> {
             armed: None,
             inbound: VecDeque::new(),
             answers: Vec::new(),
+            items: Vec::new(),
             wakers: Vec::new(),
             phase: Phase::Open,
             ends_at: None,
@@ -198,9 +202,14 @@ impl<D: Dispatch> Driver<D> {
                     end_handler(&self.link, stream, context_reason(reason));
                 }
                 Event::Overdue { stream } => end_handler(&self.link, stream, Reason::Deadline),
-                // Items of streams have no readers yet; the endpoint sees by itself that the peer drains.
+                Event::Item { .. } | Event::Ended { .. } | Event::Sendable { .. } => self.items.push(event),
+                // The endpoint sees by itself that the peer drains.
                 _ => {}
             }
+        }
+        if !self.items.is_empty() {
+            // After the requests that they belong to.
+            deliver(&self.link, &mut self.items);
         }
     }
 
@@ -331,6 +340,7 @@ impl<D: Dispatch> Driver<D> {
             state.written(std::mem::take(&mut self.written));
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
+                state.uncrowd();
             }
             if self.phase == Phase::Open && state.is_over() {
                 self.phase = Phase::Flushing;
@@ -401,6 +411,7 @@ impl<D: Dispatch> Driver<D> {
         self.out.shrink();
         self.inbound = VecDeque::new();
         self.answers = Vec::new();
+        self.items = Vec::new();
         self.wakers = Vec::new();
         self.dispatch.rest();
         self.link.lock().shrink();

@@ -17,6 +17,7 @@ use tokio::task::AbortHandle;
 use crate::call::Peer;
 use crate::context::{Caller, Context, Reason, now};
 use crate::status::{Certainty, Status};
+use crate::transport::lane::Lane;
 use crate::transport::slot::{Outcome, Slots};
 use crate::wire::{
     CancelReason, Config, Connection, ConnectionError, Event, ResponseHead, Role, StreamId, Token,
@@ -36,11 +37,13 @@ pub(crate) struct State {
     /// Our calls, by token.
     pub(in crate::transport) calls: Slots,
     /// The peer's calls whose handlers have a task, by token.
-    serving: Slab<Serving>,
+    pub(super) serving: Slab<Serving>,
+    /// Whose streams wait until the out-buffer is on its way.
+    pub(super) crowd: Vec<Arc<Lane>>,
     /// What the driver has to act on.
     pub(crate) inbound: VecDeque<Event>,
     /// Whom to wake once the lock is free.
-    wakers: Vec<Waker>,
+    pub(super) wakers: Vec<Waker>,
     /// The driver's waker, and whether it needs it.
     driver: Option<Waker>,
     asleep: bool,
@@ -53,9 +56,11 @@ pub(crate) struct State {
 }
 
 /// A handler of ours that has a task.
-struct Serving {
+pub(super) struct Serving {
     context: Context,
     task: Option<AbortHandle>,
+    /// If the call has streams.
+    pub(super) lane: Option<Arc<Lane>>,
 }
 
 /// The state machine of a new connection.
@@ -75,6 +80,7 @@ impl Link {
                 wire,
                 calls: Slots::default(),
                 serving: Slab::new(),
+                crowd: Vec::new(),
                 inbound: VecDeque::new(),
                 wakers: Vec::new(),
                 driver: None,
@@ -165,9 +171,9 @@ impl Link {
     }
 
     /// Gives a handler a place in the list, so that a cancel finds it.
-    pub(crate) fn serve(&self, stream: StreamId, context: Context) -> Token {
+    pub(crate) fn serve(&self, stream: StreamId, context: Context, lane: Option<Arc<Lane>>) -> Token {
         let mut state = self.lock();
-        let key = state.serving.insert(Serving { context, task: None });
+        let key = state.serving.insert(Serving { context, task: None, lane });
         let token = Token(key as u32);
         state.wire.set_token(stream, token);
         token
@@ -185,7 +191,7 @@ impl Link {
     /// A handler with a task is done.
     pub(crate) fn served(&self, token: Token, stream: StreamId, answer: Option<(ResponseHead, Bytes)>) {
         self.with(|state| {
-            state.serving.try_remove(token.0 as usize);
+            state.forget(token);
             match answer {
                 Some((head, body)) => state.owing(|wire| wire.respond(now(), stream, &head, body, true)),
                 None => state.wire.close(stream),
@@ -247,6 +253,13 @@ impl State {
             return self.wire.swap_events(&mut self.inbound);
         }
         while let Some(event) = self.wire.poll_event() {
+            let event = match self.calls.have_streams() {
+                false => event,
+                true => match self.settle_stream(event, at) {
+                    Some(event) => event,
+                    None => continue,
+                },
+            };
             match event {
                 Event::Response { token, head, body, end: true, .. } => {
                     let at = at.unwrap_or_else(now);
@@ -299,6 +312,7 @@ impl State {
         if self.is_idle() && self.inbound.is_empty() && self.wakers.is_empty() {
             self.wire.shrink();
             self.calls = Slots::default();
+            self.crowd = Vec::new();
             self.inbound = VecDeque::new();
             self.wakers = Vec::new();
         }

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`address`] (where something listens), [`io`] (the traits that a transport implements, and the
 //! built-in ones: TCP, Unix sockets, memory), `link` (one connection, as the rest of the crate sees it), `slot` (the
-//! calls of ours on it), `driver` (the one task that moves a connection's bytes).
+//! calls of ours on it), `driver` (the one task that moves a connection's bytes); and for calls with streams `stream` (such calls on a
+//! connection), `lane` (what is kept of one), `pump` (from a stream to the connection).
 //!
 //! A transport of your own (TLS, say) is a [`Connector`] and a [`Listener`]:
 //!
@@ -28,8 +29,11 @@
 pub mod address;
 pub(crate) mod driver;
 pub mod io;
+pub(crate) mod lane;
 pub(crate) mod link;
+pub(crate) mod pump;
 pub(crate) mod slot;
+pub(crate) mod stream;
 
 pub use address::{Address, InvalidAddress};
 pub use io::{BoxIo, Connector, DefaultConnector, Io, Listener, bind};

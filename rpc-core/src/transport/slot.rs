@@ -12,23 +12,33 @@ use slab::Slab;
 use crate::call::wait::will_wake_at_deadline;
 use crate::context::{Context, now};
 use crate::status::{Hop, Status};
+use crate::transport::lane::Lane;
 use crate::transport::link::Link;
 use crate::wire::connection::{Open, PendingId};
 use crate::wire::{CancelReason, OpenError, Opened, RequestHead, ResponseHead, StreamId, Token};
 
 /// The calls of ours on one connection, by token.
 #[derive(Default)]
-pub(crate) struct Slots(Slab<Slot>);
+pub(crate) struct Slots {
+    list: Slab<Slot>,
+    /// How many of them have streams.
+    lanes: usize,
+}
 
 /// A call of ours.
 enum Slot {
-    Waiting { waker: Option<Waker>, place: Place },
+    Waiting {
+        waker: Option<Waker>,
+        place: Place,
+    },
     Done(Outcome),
+    /// One with streams. Its place is free once it is over, whoever still holds it.
+    Stream(Arc<Lane>),
 }
 
 /// Where a call of ours is.
-#[derive(Clone, Copy)]
-enum Place {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
     Stream(StreamId),
     Pending(PendingId),
 }
@@ -48,21 +58,21 @@ pub(crate) enum Outcome {
 
 impl Slots {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// Whether a call waits for a stream: nothing of it was sent.
     pub(crate) fn is_pending(&self, token: Token) -> bool {
-        matches!(self.0.get(token.0 as usize), Some(Slot::Waiting { place: Place::Pending(_), .. }))
+        matches!(self.list.get(token.0 as usize), Some(Slot::Waiting { place: Place::Pending(_), .. }))
     }
 
     /// A call that has waited for a stream has one.
     pub(crate) fn opened(&mut self, token: Token, stream: StreamId) {
-        if let Some(Slot::Waiting { place, .. }) = self.0.get_mut(token.0 as usize) {
+        if let Some(Slot::Waiting { place, .. }) = self.list.get_mut(token.0 as usize) {
             *place = Place::Stream(stream);
         }
     }
@@ -70,10 +80,62 @@ impl Slots {
     /// A call has ended; who waits for it.
     #[inline]
     pub(crate) fn end(&mut self, token: Token, outcome: Outcome) -> Option<Waker> {
-        match std::mem::replace(self.0.get_mut(token.0 as usize)?, Slot::Done(outcome)) {
+        match std::mem::replace(self.list.get_mut(token.0 as usize)?, Slot::Done(outcome)) {
             Slot::Waiting { waker, .. } => waker,
-            Slot::Done(_) => None,
+            Slot::Done(_) | Slot::Stream(_) => None,
         }
+    }
+
+    /// Whether any of the calls has streams.
+    #[inline]
+    pub(super) fn have_streams(&self) -> bool {
+        self.lanes > 0
+    }
+
+    /// Opens a call with streams: `open` gets the number of its place.
+    pub(super) fn add_stream<E>(
+        &mut self,
+        open: impl FnOnce(Token) -> Result<Place, E>,
+    ) -> Result<(usize, Arc<Lane>), E> {
+        let entry = self.list.vacant_entry();
+        let key = entry.key();
+        let lane = Lane::new(open(Token(key as u32))?);
+        entry.insert(Slot::Stream(lane.clone()));
+        self.lanes += 1;
+        Ok((key, lane))
+    }
+
+    /// The call with streams at this place, if it is one.
+    #[inline]
+    pub(super) fn stream(&self, token: Token) -> Option<&Arc<Lane>> {
+        match self.list.get(token.0 as usize) {
+            Some(Slot::Stream(lane)) => Some(lane),
+            _ => None,
+        }
+    }
+
+    /// A call with streams is over.
+    pub(super) fn remove_stream(&mut self, key: usize) {
+        if self.list.try_remove(key).is_some() {
+            self.lanes -= 1;
+        }
+    }
+}
+
+/// A call of ours in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) path: &'static str,
+    /// When it was handed to the connection.
+    pub(crate) started: Instant,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Span {
+    /// What this side can tell of the time that the call took until `at`.
+    pub(crate) fn hop(self, at: Instant) -> Hop {
+        let since = |at: Instant| at.saturating_duration_since(self.started);
+        Hop::unanswered(self.path, self.deadline.map_or(Duration::MAX, since), since(at))
     }
 }
 
@@ -115,7 +177,7 @@ impl Exchange {
         let waker = task.clone();
         let Outbound { head, body, oneway, context, deadline, path } = call;
         let key = link.with(|state| {
-            let entry = state.calls.0.vacant_entry();
+            let entry = state.calls.list.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
             let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
@@ -129,15 +191,9 @@ impl Exchange {
         Ok(Self { link: Some(link), key, is_new: !oneway, started, deadline, context, path })
     }
 
-    /// When the call was handed to the connection.
-    pub(crate) fn started(&self) -> Instant {
-        self.started
-    }
-
-    /// What this side can tell of the time that the call took until `at`.
-    pub(crate) fn hop(&self, at: Instant) -> Hop {
-        let since = |at: Instant| at.saturating_duration_since(self.started);
-        Hop::unanswered(self.path, self.deadline.map_or(Duration::MAX, since), since(at))
+    /// What the call is, and how long it may take.
+    pub(crate) fn span(&self) -> Span {
+        Span { path: self.path, started: self.started, deadline: self.deadline }
     }
 }
 
@@ -154,7 +210,7 @@ impl Future for Exchange {
             return Poll::Ready(Outcome::Failed(Status::internal("an exchange was polled after its end")));
         };
         let mut state = link.lock();
-        match state.calls.0.get_mut(self.key) {
+        match state.calls.list.get_mut(self.key) {
             Some(Slot::Waiting { waker, .. }) => {
                 match waker {
                     Some(waker) if waker.will_wake(cx.waker()) => {}
@@ -165,9 +221,9 @@ impl Future for Exchange {
                 return Poll::Pending;
             }
             Some(Slot::Done(_)) => {}
-            None => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
+            _ => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
         }
-        let Slot::Done(outcome) = state.calls.0.remove(self.key) else {
+        let Slot::Done(outcome) = state.calls.list.remove(self.key) else {
             return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place")));
         };
         drop(state);
@@ -185,7 +241,7 @@ impl Drop for Exchange {
             _ => CancelReason::Dropped,
         };
         let waiting = link.with(|state| {
-            let slot = state.calls.0.try_remove(self.key);
+            let slot = state.calls.list.try_remove(self.key);
             match slot {
                 Some(Slot::Waiting { place: Place::Stream(id), .. }) => state.wire.cancel(ended, id, reason),
                 Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(ended, id),
@@ -194,7 +250,7 @@ impl Drop for Exchange {
             true
         });
         if waiting {
-            self.context.report_hop(self.hop(ended));
+            self.context.report_hop(self.span().hop(ended));
         }
     }
 }

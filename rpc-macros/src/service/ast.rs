@@ -61,10 +61,13 @@ pub(crate) struct Method<'a> {
     pub(crate) timeout: Option<Duration>,
 }
 
-/// How many messages go each way. Streams will be further variants.
+/// How many messages go each way.
 #[derive(Clone, Copy)]
 pub(crate) enum Shape {
     Unary,
+    ServerStreaming,
+    ClientStreaming,
+    BidiStreaming,
 }
 
 /// What travels to the server.
@@ -75,16 +78,39 @@ pub(crate) enum Request<'a> {
     Body(&'a Ident, &'a Type),
     /// Anything else: a generated struct of this name, with a field for each argument.
     Fields(Ident),
+    /// One argument that is a stream: each item is a message.
+    Stream(&'a Ident, Value<'a>),
 }
 
 /// What travels back.
 pub(crate) enum Reply<'a> {
+    /// One message.
+    One(Value<'a>),
+    /// A stream: each item is a message.
+    Stream(Value<'a>),
+}
+
+/// A value that travels alone, as a message.
+pub(crate) enum Value<'a> {
     /// `()`: the empty message.
     Empty,
     /// A message type: it is the body.
     Body(&'a Type),
-    /// Anything else: a generated struct of this name, with one field `value`.
-    Value(Ident),
+    /// Anything else: a generated struct of this name, with one field `value` of this type.
+    Wrapped(Ident, &'a Type),
+}
+
+impl<'a> Value<'a> {
+    /// `wrapper` is the name of the generated struct, if there has to be one.
+    fn new(ty: &'a Type, wrapper: Ident) -> Self {
+        if spelling::is_unit(ty) {
+            Self::Empty
+        } else if spelling::is_scalar(ty) {
+            Self::Wrapped(wrapper, ty)
+        } else {
+            Self::Body(ty)
+        }
+    }
 }
 
 /// Names that a client has for itself. A method of such a name gets a `_` there; in the trait it keeps its name.
@@ -127,17 +153,25 @@ impl<'a> Method<'a> {
         let result = result(item, cx);
         let (args, (result, output, error)) = (args?, result?);
 
+        let wrapper = |what: &str| case::ident(&format!("__{camel}{what}"), ident.span());
         let request = match args[..] {
             [] => Request::Empty,
-            [(name, ty)] if !spelling::is_scalar(ty) => Request::Body(name, ty),
-            _ => Request::Fields(case::ident(&format!("__{camel}Request"), ident.span())),
+            [(name, ty)] => match spelling::items(ty) {
+                Some(item) => Request::Stream(name, Value::new(item, wrapper("Request"))),
+                None if spelling::is_scalar(ty) => Request::Fields(wrapper("Request")),
+                None => Request::Body(name, ty),
+            },
+            _ => Request::Fields(wrapper("Request")),
         };
-        let reply = if spelling::is_unit(output) {
-            Reply::Empty
-        } else if spelling::is_scalar(output) {
-            Reply::Value(case::ident(&format!("__{camel}Reply"), ident.span()))
-        } else {
-            Reply::Body(output)
+        let reply = match spelling::items(output) {
+            Some(item) => Reply::Stream(Value::new(item, wrapper("Reply"))),
+            None => Reply::One(Value::new(output, wrapper("Reply"))),
+        };
+        let shape = match (&request, &reply) {
+            (Request::Stream(..), Reply::Stream(_)) => Shape::BidiStreaming,
+            (Request::Stream(..), Reply::One(_)) => Shape::ClientStreaming,
+            (_, Reply::Stream(_)) => Shape::ServerStreaming,
+            (_, Reply::One(_)) => Shape::Unary,
         };
         let client_name = match CLIENT_NAMES.contains(&plain.as_str()) {
             true => case::ident(&format!("{plain}_"), ident.span()),
@@ -158,7 +192,7 @@ impl<'a> Method<'a> {
             result,
             output,
             error,
-            shape: Shape::Unary,
+            shape,
             oneway: attrs.oneway,
             idempotent: attrs.idempotent,
             spawn: attrs.spawn,
@@ -183,7 +217,7 @@ fn arguments<'a>(item: &'a TraitItemFn, cx: &Ctxt) -> Option<Vec<(&'a Ident, &'a
                 "an argument cannot be conditional: it is a field of the request; put the `#[cfg]` on the method",
             );
         }
-        let travels = spelling::check(&arg.ty, cx);
+        let travels = spelling::check_whole(&arg.ty, cx);
         match (&*arg.pat, &mut args) {
             (Pat::Ident(name), args)
                 if name.by_ref.is_none() && name.mutability.is_none() && name.subpat.is_none() =>
@@ -201,6 +235,16 @@ fn arguments<'a>(item: &'a TraitItemFn, cx: &Ctxt) -> Option<Vec<(&'a Ident, &'a
                 *args = None;
             }
         }
+    }
+    // The first one is to blame, whatever stands beside it.
+    let streams = args.iter().flatten().find(|(_, ty)| spelling::is_streaming(ty));
+    if let (Some((_, stream)), Some(2..)) = (streams, args.as_ref().map(Vec::len)) {
+        cx.error(
+            stream,
+            "a stream stands alone, as its items are all of the request: put what belongs to the call beside them into \
+             metadata, or into the first item",
+        );
+        return None;
     }
     args
 }
@@ -222,6 +266,6 @@ fn result<'a>(item: &'a TraitItemFn, cx: &Ctxt) -> Option<(&'a Type, &'a Type, &
         );
         return None;
     };
-    let travels = spelling::is_unit(output) || spelling::check(output, cx);
+    let travels = spelling::is_unit(output) || spelling::check_whole(output, cx);
     travels.then_some((&**result, output, error))
 }

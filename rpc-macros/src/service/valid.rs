@@ -4,7 +4,7 @@ use syn::{FnArg, Generics, ItemTrait, Signature, TraitItem, TraitItemFn};
 
 use crate::case;
 use crate::ctxt::Ctxt;
-use crate::service::ast::{Method, Reply, Service};
+use crate::service::ast::{Method, Reply, Request, Service, Value};
 use crate::wire_name;
 
 /// A request struct with more fields than this is a sign of a missing type; nobody has needed it.
@@ -161,7 +161,17 @@ fn method_name(method: &Method<'_>, cx: &Ctxt) {
 }
 
 fn oneway(method: &Method<'_>, cx: &Ctxt) {
-    if method.oneway.is_some() && !matches!(method.reply, Reply::Empty) {
+    if method.oneway.is_none() {
+        return;
+    }
+    if let (Request::Stream(..), [(_, stream)]) = (&method.request, &method.args[..]) {
+        cx.error(
+            stream,
+            "a oneway call is one message, for nobody could say how much of a stream was handled: take a `Vec`, or leave \
+             `oneway` out",
+        );
+    }
+    if !matches!(method.reply, Reply::One(Value::Empty)) {
         cx.error(
             method.output,
             "a oneway method is not answered: return `Result<(), E>`, or leave `oneway` out",

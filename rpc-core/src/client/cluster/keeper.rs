@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::balance::{self, Load, Standing};
+use crate::balance::{self, Load, Standing, outlier};
 use crate::client::cluster::member::{Member, Readiness, Ready, mark, tend};
 use crate::client::cluster::{GRACE, Published, Shared};
 use crate::client::endpoint::Endpoint;
@@ -47,10 +47,11 @@ struct Keeper {
     /// Whether a list has come yet, and why not.
     listed: bool,
     failure: Option<Status>,
+    outliers: outlier::Detector,
 }
 
 struct Kept {
-    member: Member,
+    member: Arc<Member>,
     tender: AbortHandle,
     /// When it left the list, if it has.
     left: Option<Instant>,
@@ -64,7 +65,9 @@ impl Drop for Kept {
 
 impl Keeper {
     fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, kept: HashMap::new(), news: Arc::new(Notify::new()), listed: false, failure: None }
+        let outliers = outlier::Detector::new(shared.settings.outlier, now());
+        let (kept, news) = (HashMap::new(), Arc::new(Notify::new()));
+        Self { shared, kept, news, listed: false, failure: None, outliers }
     }
 
     /// Follows a resolver until it ends.
@@ -93,7 +96,7 @@ impl Keeper {
     /// When there is something to do without any news.
     fn due(&self) -> Instant {
         let parked = self.kept.values().filter_map(|kept| kept.left.map(|left| left + GRACE));
-        parked.min().unwrap_or_else(|| now() + GRACE)
+        parked.fold(self.outliers.next(), Instant::min)
     }
 
     /// A list has come.
@@ -104,7 +107,7 @@ impl Keeper {
         for kept in self.kept.values_mut() {
             kept.left.get_or_insert(at);
         }
-        for instance in list.instances() {
+        for instance in self.shared.settings.filter.apply(list).instances() {
             self.meet(instance, at);
         }
     }
@@ -116,25 +119,25 @@ impl Keeper {
             if *kept.member.instance == *instance {
                 return;
             }
-            let moved = kept.member.instance.address != instance.address;
-            let instance = Arc::new(instance.clone());
-            if !moved {
-                kept.member.instance = instance;
+            if kept.member.instance.address == instance.address {
+                kept.member = Arc::new(kept.member.described(instance.clone()));
                 return;
             }
         }
         // A copy that has moved is another: nothing that is known of the old place holds at the new one.
         let endpoint = Endpoint::new(instance.address.clone(), self.shared.making.clone());
+        let load = Arc::new(Load::of(instance, at));
         let readiness = Readiness::new(self.news.clone());
-        let tender = tokio::spawn(tend(endpoint.clone(), readiness.clone())).abort_handle();
+        let tender = tokio::spawn(tend(endpoint.clone(), load.clone(), readiness.clone())).abort_handle();
         let member = Member {
             instance: Arc::new(instance.clone()),
             mark: mark(&instance.id),
             endpoint,
-            load: Arc::new(Load::new(at)),
+            load,
             readiness,
+            patience: self.shared.settings.outlier.consecutive_failures,
         };
-        self.kept.insert(instance.id.clone(), Kept { member, tender, left: None });
+        self.kept.insert(instance.id.clone(), Kept { member: Arc::new(member), tender, left: None });
     }
 
     /// No list could be had.
@@ -146,6 +149,10 @@ impl Keeper {
     fn tick(&mut self) -> bool {
         let at = now();
         self.kept.retain(|_, kept| kept.left.is_none_or(|left| at < left + GRACE));
+        if self.outliers.next() <= at || self.present().any(|kept| self.outliers.is_due(&kept.member.load)) {
+            let endpoints: Vec<_> = self.present().map(|kept| as_endpoint(&kept.member)).collect();
+            self.outliers.sweep(&endpoints, at);
+        }
         self.present().any(|kept| matches!(kept.member.readiness.now(), Ready::No(_)))
     }
 
@@ -156,10 +163,10 @@ impl Keeper {
     /// Publishes whom to choose from.
     fn publish(&self) {
         let at = now();
-        let mut all: Vec<Member> = self.present().map(|kept| kept.member.clone()).collect();
+        let mut all: Vec<Arc<Member>> = self.present().map(|kept| kept.member.clone()).collect();
         // The picker is to find the same order each time, whatever the map's is.
         all.sort_by(|a, b| a.instance.id.cmp(&b.instance.id));
-        let mut ready = Vec::new();
+        let mut ready: Vec<Arc<Member>> = Vec::new();
         let (mut connecting, mut failure) = (false, None);
         for member in &all {
             match member.readiness.now() {
@@ -168,15 +175,9 @@ impl Keeper {
                 Ready::No(status) => failure = Some(status),
             }
         }
-        let endpoints: Vec<balance::Endpoint> = ready
-            .iter()
-            .map(|member| {
-                let standing = if member.instance.suspect { Standing::Suspect } else { Standing::Ready };
-                balance::Endpoint::new(member.instance.clone(), member.load.clone()).with_standing(standing)
-            })
-            .collect();
-        let eligible = balance::eligible(&endpoints, at, self.shared.panic_threshold);
-        let members: Vec<Member> = eligible.iter().filter_map(|&at| ready.get(at).cloned()).collect();
+        let endpoints: Vec<balance::Endpoint> = ready.iter().map(|member| as_endpoint(member)).collect();
+        let eligible = balance::eligible(&endpoints, at, self.shared.settings.panic_threshold);
+        let members: Vec<Arc<Member>> = eligible.iter().filter_map(|&at| ready.get(at).cloned()).collect();
         let endpoints: Vec<balance::Endpoint> =
             eligible.iter().filter_map(|&at| endpoints.get(at).cloned()).collect();
         let before = self.shared.published.load();
@@ -193,4 +194,15 @@ impl Keeper {
         };
         self.shared.publish(Published { members, picker, failure, all });
     }
+}
+
+/// A server as the balancer sees it.
+fn as_endpoint(member: &Member) -> balance::Endpoint {
+    let standing = match member.readiness.now() {
+        Ready::Yes if member.instance.suspect => Standing::Suspect,
+        Ready::Yes => Standing::Ready,
+        Ready::Connecting => Standing::Unknown,
+        Ready::No(_) => Standing::Unreachable,
+    };
+    balance::Endpoint::new(member.instance.clone(), member.load.clone()).with_standing(standing)
 }

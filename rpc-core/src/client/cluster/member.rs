@@ -7,30 +7,65 @@ use tokio::sync::Notify;
 
 use crate::balance::Load;
 use crate::client::endpoint::Endpoint;
+use crate::context::now;
 use crate::discovery::Instance;
 use crate::status::Status;
 
-/// One server of a name. A clone is the same server.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
+/// One server of a name.
+#[derive(Debug)]
+pub(crate) struct Member {
     pub(super) instance: Arc<Instance>,
     /// Stands for the id, where a call notes whom it has tried.
     pub(super) mark: u64,
     pub(super) endpoint: Endpoint,
     pub(super) load: Arc<Load>,
     pub(super) readiness: Arc<Readiness>,
+    /// So many failures in a row are news.
+    pub(super) patience: u32,
+}
+
+impl Member {
+    /// The same server, by another description.
+    pub(super) fn described(&self, instance: Instance) -> Self {
+        let Self { mark, patience, .. } = *self;
+        let (endpoint, load) = (self.endpoint.clone(), self.load.clone());
+        Self {
+            instance: Arc::new(instance),
+            mark,
+            endpoint,
+            load,
+            readiness: self.readiness.clone(),
+            patience,
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    /// A call has failed here: the keeper is told when it is one too many.
+    pub(crate) fn failed(&self) {
+        let failures = self.load.consecutive_failures();
+        if self.patience > 0 && failures >= self.patience && self.load.ejected_until().is_none() {
+            self.readiness.news.notify_one();
+        }
+    }
 }
 
 /// Whether a server can be called, as its tender last saw it.
 #[derive(Debug)]
-pub(super) struct Readiness {
+pub(crate) struct Readiness {
     now: Mutex<Ready>,
     /// The keeper's ear.
     news: Arc<Notify>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Ready {
+pub(crate) enum Ready {
     /// Nobody knows yet.
     Connecting,
     Yes,
@@ -61,11 +96,12 @@ pub(super) fn mark(id: &str) -> u64 {
 }
 
 /// Keeps a server connected, and tells how it stands. Never ends; the keeper ends it.
-pub(super) async fn tend(endpoint: Endpoint, readiness: Arc<Readiness>) {
+pub(super) async fn tend(endpoint: Endpoint, load: Arc<Load>, readiness: Arc<Readiness>) {
     loop {
         let link = match endpoint.established().await {
             Ok(link) => link,
             Err(status) => {
+                load.failed(now());
                 readiness.set(Ready::No(status));
                 // This one goes through as many attempts as it takes, with the waits between them.
                 match endpoint.connected(true).await {
@@ -74,6 +110,7 @@ pub(super) async fn tend(endpoint: Endpoint, readiness: Arc<Readiness>) {
                 }
             }
         };
+        load.set_ready(now());
         readiness.set(Ready::Yes);
         link.unusable().await;
         readiness.set(Ready::Connecting);

@@ -15,7 +15,7 @@
 //! survives changes of the list, and its absence for a moment.
 
 mod keeper;
-mod member;
+pub(super) mod member;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,13 +25,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::balance::{self, Pick, Picker};
+use crate::balance::{self, Pick, Picker, outlier};
 use crate::call::Request;
 use crate::client::channel::Snapshot;
 use crate::client::cluster::member::Member;
 use crate::client::destination::{Chosen, Connected};
 use crate::client::endpoint::Making;
 use crate::context::now;
+use crate::discovery::Filter;
 use crate::discovery::resolver::{self, Name};
 use crate::status::{Certainty, Status};
 
@@ -42,13 +43,27 @@ pub(crate) struct Cluster {
     keeper: Mutex<Option<AbortHandle>>,
 }
 
+/// What can be set about choosing among servers.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) filter: Filter,
+    pub(crate) outlier: outlier::Config,
+    pub(crate) panic_threshold: u8,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { filter: Filter::default(), outlier: outlier::Config::default(), panic_threshold: 50 }
+    }
+}
+
 /// What the keeper and the calls share.
 struct Shared {
     name: Name,
     resolver: Arc<dyn resolver::Builder>,
     balancer: Arc<dyn balance::Builder>,
     making: Arc<Making>,
-    panic_threshold: u8,
+    settings: Settings,
     published: ArcSwap<Published>,
     /// Told after each publication.
     changed: Notify,
@@ -58,12 +73,12 @@ struct Shared {
 #[derive(Debug)]
 struct Published {
     /// In the order that the picker knows.
-    members: Vec<Member>,
+    members: Vec<Arc<Member>>,
     picker: Option<Arc<dyn Picker>>,
     /// Why there is nobody to choose, if that will not pass by itself.
     failure: Option<Status>,
     /// Every member, chosen from or not.
-    all: Vec<Member>,
+    all: Vec<Arc<Member>>,
 }
 
 /// What a call is told.
@@ -95,7 +110,7 @@ impl Cluster {
         resolver: Arc<dyn resolver::Builder>,
         balancer: Arc<dyn balance::Builder>,
         making: Arc<Making>,
-        panic_threshold: u8,
+        settings: Settings,
     ) -> Self {
         let nothing = Published { members: Vec::new(), picker: None, failure: None, all: Vec::new() };
         let shared = Shared {
@@ -103,7 +118,7 @@ impl Cluster {
             resolver,
             balancer,
             making,
-            panic_threshold,
+            settings,
             published: ArcSwap::from_pointee(nothing),
             changed: Notify::new(),
         };
@@ -137,7 +152,7 @@ impl Cluster {
                     continue;
                 }
             };
-            match chosen.endpoint.connected(false).await {
+            match chosen.endpoint().connected(false).await {
                 Ok(line) => return Ok(Connected { at: Some(chosen), line }),
                 Err(mut status) => {
                     wish.tried.push(chosen.mark());
@@ -223,10 +238,7 @@ impl Published {
         let at = now();
         match picker.pick(&Pick::new(at).with_key(key).with_tried(tried)).and_then(|at| self.members.get(at))
         {
-            Some(member) => {
-                let load = member.load.begin(at);
-                Choice::Chosen(Chosen::new(member.endpoint.clone(), member.mark, load))
-            }
+            Some(member) => Choice::Chosen(Chosen::new(member.clone(), member.load.begin(at))),
             None => Choice::Wait,
         }
     }

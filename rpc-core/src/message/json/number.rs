@@ -124,7 +124,7 @@ impl<T: TryFrom<i64> + TryFrom<u64> + TryFrom<i128> + FromStr> Visitor<'_> for I
         // Rust also parses `+1`, which is no number in JSON.
         let number = if text.starts_with('+') { None } else { text.parse().ok() };
         number
-            .or_else(|| finite(text).and_then(whole))
+            .or_else(|| T::try_from(decimal(text)?).ok())
             .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
@@ -133,6 +133,51 @@ impl<T: TryFrom<i64> + TryFrom<u64> + TryFrom<i128> + FromStr> Visitor<'_> for I
 pub(super) fn whole<T: TryFrom<i128>>(value: f64) -> Option<T> {
     // The conversion to `i128` saturates, far outside of what any `T` takes.
     (value.fract() == 0.0).then(|| T::try_from(value as i128).ok()).flatten()
+}
+
+/// The integer that JSON's spelling of a number with a point or an exponent means, if it is one: exactly, for a float
+/// would round it.
+fn decimal(text: &str) -> Option<i128> {
+    // More digits are no integer of 64 bits, unless the last ones are zeros; those are cut off below.
+    const MOST: usize = 38;
+
+    let (negative, plain) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (number, exponent) = match plain.split_once(['e', 'E']) {
+        Some((number, exponent)) => (number, exponent.strip_prefix('+').unwrap_or(exponent)),
+        None => (plain, "0"),
+    };
+    let (whole, fraction) = match number.split_once('.') {
+        Some((_, "")) => return None,
+        Some(parts) => parts,
+        None => (number, ""),
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let leading_zero = whole.len() > 1 && whole.starts_with('0');
+    if whole.is_empty() || leading_zero || !digits(whole) || !digits(fraction) || exponent.starts_with('+') {
+        return None;
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let mut shift = exponent.parse::<i32>().ok()?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let all = [whole, fraction].concat();
+    let mut all = all.trim_start_matches('0');
+    while shift < 0 {
+        all = match all.strip_suffix('0') {
+            Some(rest) => rest,
+            // Zero, however it is written.
+            None if all.is_empty() => break,
+            None => return None,
+        };
+        shift += 1;
+    }
+    if all.is_empty() {
+        return Some(0);
+    }
+    let shift = usize::try_from(shift).ok()?;
+    if all.len().checked_add(shift)? > MOST {
+        return None;
+    }
+    let value = all.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(u32::try_from(shift).ok()?)?)?;
+    Some(if negative { -value } else { value })
 }
 
 /// A number as JSON spells it: Rust also parses `inf`, `nan` and `+1`.

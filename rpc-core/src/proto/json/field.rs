@@ -22,11 +22,11 @@ pub trait Field<T> {
     /// The serializer's, and if the value has no JSON form.
     fn write<S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error>;
 
-    /// Reads the field's value, which is not null.
+    /// Reads the field's value, which is not null, into `place`, which has the default; see [`Kind::read_into`].
     ///
     /// # Errors
     /// The deserializer's, and if what comes is no such value.
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>;
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut T) -> Result<(), D::Error>;
 
     /// What null makes of the field; `None` for its default.
     fn null() -> Option<T> {
@@ -80,8 +80,8 @@ impl<T: Default, K: Kind<T>> Field<T> for Implicit<K> {
     }
 
     #[inline]
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        K::read(deserializer)
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut T) -> Result<(), D::Error> {
+        K::read_into(deserializer, place).map(drop)
     }
 }
 
@@ -98,8 +98,8 @@ impl<T, K: Kind<T>> Field<T> for Required<K> {
         K::write(value, serializer)
     }
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-        K::read(deserializer)
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut T) -> Result<(), D::Error> {
+        K::read_into(deserializer, place).map(drop)
     }
 
     fn null() -> Option<T> {
@@ -111,7 +111,7 @@ impl<T, K: Kind<T>> Field<T> for Required<K> {
 #[derive(Debug)]
 pub struct Optional<K>(PhantomData<K>);
 
-impl<T, K: Kind<T>> Field<Option<T>> for Optional<K> {
+impl<T: std::default::Default, K: Kind<T>> Field<Option<T>> for Optional<K> {
     #[inline]
     fn is_absent(value: &Option<T>) -> bool {
         value.is_none()
@@ -126,8 +126,11 @@ impl<T, K: Kind<T>> Field<Option<T>> for Optional<K> {
     }
 
     #[inline]
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-        K::read(deserializer).map(Some)
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut Option<T>) -> Result<(), D::Error> {
+        if !K::read_into(deserializer, place.insert(T::default()))? {
+            *place = None;
+        }
+        Ok(())
     }
 
     fn null() -> Option<Option<T>> {
@@ -139,7 +142,7 @@ impl<T, K: Kind<T>> Field<Option<T>> for Optional<K> {
 #[derive(Debug)]
 pub struct List<K>(PhantomData<K>);
 
-impl<T, K: Kind<T>> Field<Vec<T>> for List<K> {
+impl<T: std::default::Default, K: Kind<T>> Field<Vec<T>> for List<K> {
     #[inline]
     fn is_absent(value: &Vec<T>) -> bool {
         value.is_empty()
@@ -149,49 +152,54 @@ impl<T, K: Kind<T>> Field<Vec<T>> for List<K> {
         serializer.collect_seq(value.iter().map(As::<K, T>::new))
     }
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-        deserializer.deserialize_seq(Elements::<K, T>(PhantomData))
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut Vec<T>) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(Elements::<K, T>(place, PhantomData))
     }
 }
 
-struct Elements<K, T>(PhantomData<(K, T)>);
+struct Elements<'a, K, T>(&'a mut Vec<T>, PhantomData<K>);
 
-impl<'de, T, K: Kind<T>> Visitor<'de> for Elements<K, T> {
-    type Value = Vec<T>;
+impl<'de, T: std::default::Default, K: Kind<T>> Visitor<'de> for Elements<'_, K, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         // No capacity from `size_hint`: in a binary format it is only what the peer claims.
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(Single::<K, T>::new())? {
-            values.push(value);
-        }
-        Ok(values)
+        while seq.next_element_seed(Element::<K, T>(self.0, PhantomData))?.is_some() {}
+        Ok(())
     }
 }
 
-/// Reads one value of a list or map, where null is none unless it is a value itself.
-pub(super) struct Single<K, T>(PhantomData<(K, T)>);
+/// Reads one more element.
+struct Element<'a, K, T>(&'a mut Vec<T>, PhantomData<K>);
 
-impl<K, T> Single<K, T> {
-    pub(super) fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<'de, T, K: Kind<T>> DeserializeSeed<'de> for Single<K, T> {
-    type Value = T;
+impl<'de, T: std::default::Default, K: Kind<T>> DeserializeSeed<'de> for Element<'_, K, T> {
+    type Value = ();
 
     #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        if K::null().is_none() {
-            return K::read(deserializer);
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let place = self.0.push_mut(T::default());
+        if !Single::<K, T>(place, PhantomData).deserialize(deserializer)? {
+            self.0.pop();
         }
-        let value = NullableKind::<K, T>(PhantomData).deserialize(deserializer)?;
-        value.or_else(K::null).ok_or_else(|| D::Error::custom("null is no value here"))
+        Ok(())
+    }
+}
+
+/// Reads one value of a list or map, where null is none unless it is a value itself; `false` if it is to be left out.
+struct Single<'a, K, T>(&'a mut T, PhantomData<K>);
+
+impl<'de, T, K: Kind<T>> DeserializeSeed<'de> for Single<'_, K, T> {
+    type Value = bool;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        let Some(null) = K::null() else { return K::read_into(deserializer, self.0) };
+        *self.0 = null;
+        NullableKind::<K, T>(self.0, PhantomData).deserialize(deserializer).map(|_| true)
     }
 }
 
@@ -263,7 +271,7 @@ maps! {
     BTreeMap<K, V> where K: Ord;
 }
 
-impl<M: Entries<Key: MapKey>, K: Kind<M::Value>> Field<M> for Map<K> {
+impl<M: Entries<Key: MapKey, Value: std::default::Default>, K: Kind<M::Value>> Field<M> for Map<K> {
     fn is_absent(value: &M) -> bool {
         value.count() == 0
     }
@@ -276,8 +284,8 @@ impl<M: Entries<Key: MapKey>, K: Kind<M::Value>> Field<M> for Map<K> {
         map.end()
     }
 
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<M, D::Error> {
-        deserializer.deserialize_map(Pairs::<K, M>(PhantomData))
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut M) -> Result<(), D::Error> {
+        deserializer.deserialize_map(Pairs::<K, M>(place, PhantomData))
     }
 }
 
@@ -289,24 +297,28 @@ impl<T: fmt::Display> serde::Serialize for KeyText<'_, T> {
     }
 }
 
-struct Pairs<K, M>(PhantomData<(K, M)>);
+struct Pairs<'a, K, M>(&'a mut M, PhantomData<K>);
 
-impl<'de, M: Entries<Key: MapKey>, K: Kind<M::Value>> Visitor<'de> for Pairs<K, M> {
-    type Value = M;
+impl<'de, M: Entries<Key: MapKey, Value: std::default::Default>, K: Kind<M::Value>> Visitor<'de>
+    for Pairs<'_, K, M>
+{
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<M, A::Error> {
-        let mut map = M::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         while let Some(key) = access.next_key_seed(KeySeed::<M::Key>(PhantomData))? {
-            let value = access.next_value_seed(Single::<K, M::Value>::new())?;
-            if !map.add(key, value) {
+            // In a box, off the stack: see `Kind::read_into`.
+            let mut value = Box::<M::Value>::default();
+            if access.next_value_seed(Single::<K, M::Value>(&mut value, PhantomData))?
+                && !self.0.add(key, *value)
+            {
                 return Err(A::Error::custom("the object has the same key twice"));
             }
         }
-        Ok(map)
+        Ok(())
     }
 }
 
@@ -332,43 +344,52 @@ impl<T: MapKey> Visitor<'_> for KeySeed<T> {
     }
 }
 
-/// Reads a value, or null as `None`.
-macro_rules! nullable {
-    ($($seed:ident: $bound:ident;)*) => {$(
-        pub(super) struct $seed<K, T>(pub(super) PhantomData<(K, T)>);
+/// What came in the place of a value.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Came {
+    Null,
+    Value,
+    /// The name of an enum's value that nobody knows.
+    Unknown,
+}
 
-        impl<'de, T, K: $bound<T>> DeserializeSeed<'de> for $seed<K, T> {
-            type Value = Option<T>;
+/// Reads a value into its place, or null, which leaves that as it is.
+macro_rules! nullable {
+    ($($seed:ident: $bound:ident, $read:expr;)*) => {$(
+        pub(super) struct $seed<'a, K, T>(pub(super) &'a mut T, pub(super) PhantomData<K>);
+
+        impl<'de, T, K: $bound<T>> DeserializeSeed<'de> for $seed<'_, K, T> {
+            type Value = Came;
 
             #[inline]
-            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Came, D::Error> {
                 deserializer.deserialize_option(self)
             }
         }
 
-        impl<'de, T, K: $bound<T>> Visitor<'de> for $seed<K, T> {
-            type Value = Option<T>;
+        impl<'de, T, K: $bound<T>> Visitor<'de> for $seed<'_, K, T> {
+            type Value = Came;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a value or null")
             }
 
-            fn visit_none<E>(self) -> Result<Option<T>, E> {
-                Ok(None)
+            fn visit_none<E>(self) -> Result<Came, E> {
+                Ok(Came::Null)
             }
 
-            fn visit_unit<E>(self) -> Result<Option<T>, E> {
-                Ok(None)
+            fn visit_unit<E>(self) -> Result<Came, E> {
+                Ok(Came::Null)
             }
 
             #[inline]
-            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
-                K::read(deserializer).map(Some)
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Came, D::Error> {
+                K::read_into(deserializer, self.0).map($read)
             }
         }
     )*};
 }
 nullable! {
-    NullableField: Field;
-    NullableKind: Kind;
+    NullableField: Field, |()| Came::Value;
+    NullableKind: Kind, |known| if known { Came::Value } else { Came::Unknown };
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, Unexpected, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::unknown::Unknown;
 use crate::message::json as scalar;
 use crate::proto::well_known;
 use crate::proto::{NullValue, Value};
@@ -24,6 +25,19 @@ pub trait Kind<T> {
     /// # Errors
     /// The deserializer's, and if what comes is no such value.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error>;
+
+    /// Reads a value into `place`; `false` for the name of an enum's value that nobody knows, where the rule ([`Unknown`])
+    /// passes over it.
+    ///
+    /// In place, since a message may hold itself: on the way down to the innermost one no message must lie on the stack.
+    ///
+    /// # Errors
+    /// As for [`read`](Self::read).
+    #[inline]
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut T) -> Result<bool, D::Error> {
+        *place = Self::read(deserializer)?;
+        Ok(true)
+    }
 
     /// What null stands for: nothing, but for two of the well-known types.
     fn null() -> Option<T> {
@@ -111,34 +125,45 @@ impl<E: Enumeration> Kind<i32> for Enum<E> {
     }
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-        deserializer.deserialize_any(Name::<E>(PhantomData))
+        // There is nothing to leave out here, so an unknown name is an error under every rule.
+        let number = deserializer.deserialize_any(Name::<E>(PhantomData))?;
+        number.ok_or_else(|| D::Error::custom(format_args!("an unknown name of the enum {}", E::NAME)))
+    }
+
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut i32) -> Result<bool, D::Error> {
+        let number = deserializer.deserialize_any(Name::<E>(PhantomData))?;
+        *place = number.unwrap_or(*place);
+        Ok(number.is_some())
     }
 }
 
 struct Name<E>(PhantomData<E>);
 
 impl<E: Enumeration> Visitor<'_> for Name<E> {
-    type Value = i32;
+    type Value = Option<i32>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a name or a number of the enum {}", E::NAME)
     }
 
-    fn visit_str<X: Error>(self, name: &str) -> Result<i32, X> {
-        E::number(name).ok_or_else(|| X::invalid_value(Unexpected::Str(name), &self))
+    fn visit_str<X: Error>(self, name: &str) -> Result<Option<i32>, X> {
+        match E::number(name) {
+            None if Unknown::current() != Unknown::All => Err(X::invalid_value(Unexpected::Str(name), &self)),
+            number => Ok(number),
+        }
     }
 
-    fn visit_i64<X: Error>(self, value: i64) -> Result<i32, X> {
-        i32::try_from(value).map_err(|_| X::invalid_value(Unexpected::Signed(value), &self))
+    fn visit_i64<X: Error>(self, value: i64) -> Result<Option<i32>, X> {
+        i32::try_from(value).map(Some).map_err(|_| X::invalid_value(Unexpected::Signed(value), &self))
     }
 
-    fn visit_u64<X: Error>(self, value: u64) -> Result<i32, X> {
-        i32::try_from(value).map_err(|_| X::invalid_value(Unexpected::Unsigned(value), &self))
+    fn visit_u64<X: Error>(self, value: u64) -> Result<Option<i32>, X> {
+        i32::try_from(value).map(Some).map_err(|_| X::invalid_value(Unexpected::Unsigned(value), &self))
     }
 
-    fn visit_f64<X: Error>(self, value: f64) -> Result<i32, X> {
+    fn visit_f64<X: Error>(self, value: f64) -> Result<Option<i32>, X> {
         let whole = value.fract() == 0.0 && value >= f64::from(i32::MIN) && value <= f64::from(i32::MAX);
-        if whole { Ok(value as i32) } else { Err(X::invalid_value(Unexpected::Float(value), &self)) }
+        if whole { Ok(Some(value as i32)) } else { Err(X::invalid_value(Unexpected::Float(value), &self)) }
     }
 }
 
@@ -186,6 +211,11 @@ impl<T: Serialize + DeserializeOwned> Kind<T> for Msg {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
         T::deserialize(deserializer)
     }
+
+    #[inline]
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut T) -> Result<bool, D::Error> {
+        T::deserialize_in_place(deserializer, place).map(|()| true)
+    }
 }
 
 /// `google.protobuf.Value`, for which null is a value as others are.
@@ -226,7 +256,11 @@ impl Kind<()> for Empty {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    if Unknown::current() == Unknown::Refuse {
+                        return Err(A::Error::custom("google.protobuf.Empty has no fields"));
+                    }
+                }
                 Ok(())
             }
         }
@@ -248,6 +282,11 @@ impl<T, K: Kind<T>> Kind<Box<T>> for Boxed<K> {
     #[inline]
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<T>, D::Error> {
         K::read(deserializer).map(Box::new)
+    }
+
+    #[inline]
+    fn read_into<'de, D: Deserializer<'de>>(deserializer: D, place: &mut Box<T>) -> Result<bool, D::Error> {
+        K::read_into(deserializer, place)
     }
 
     fn null() -> Option<Box<T>> {

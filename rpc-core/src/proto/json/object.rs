@@ -6,8 +6,9 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 
-use super::field::{Field, NullableField, NullableKind};
+use super::field::{Came, Field, NullableField, NullableKind};
 use super::kind::{As, Kind};
+use super::unknown::Unknown;
 
 /// What the generator writes for each message.
 pub trait Message: Default {
@@ -89,7 +90,9 @@ impl<'de, A: MapAccess<'de>> Entry<'_, A> {
     /// The deserializer's, and if what comes is no such value.
     #[inline]
     pub fn field<F: Field<T>, T>(&mut self, into: &mut T) -> Result<(), A::Error> {
-        if let Some(value) = self.0.next_value_seed(NullableField::<F, T>(PhantomData))?.or_else(F::null) {
+        if self.0.next_value_seed(NullableField::<F, T>(into, PhantomData))? == Came::Null
+            && let Some(value) = F::null()
+        {
             *into = value;
         }
         Ok(())
@@ -100,14 +103,20 @@ impl<'de, A: MapAccess<'de>> Entry<'_, A> {
     /// # Errors
     /// The deserializer's, if what comes is no such value, and if the oneof has a member already.
     #[inline]
-    pub fn member<K: Kind<T>, T, O>(
+    pub fn member<K: Kind<T>, T: Default, O>(
         &mut self,
         into: &mut Option<O>,
         wrap: fn(T) -> O,
     ) -> Result<(), A::Error> {
-        let Some(value) = self.0.next_value_seed(NullableKind::<K, T>(PhantomData))?.or_else(K::null) else {
-            return Ok(());
-        };
+        let mut value = T::default();
+        match self.0.next_value_seed(NullableKind::<K, T>(&mut value, PhantomData))? {
+            Came::Value => {}
+            Came::Unknown => return Ok(()),
+            Came::Null => match K::null() {
+                Some(null) => value = null,
+                None => return Ok(()),
+            },
+        }
         if into.replace(wrap(value)).is_some() {
             return Err(A::Error::custom("the object has two members of which it may have one"));
         }
@@ -130,20 +139,39 @@ pub fn write<T: Message, S: Serializer>(message: &T, serializer: S) -> Result<S:
 /// # Errors
 /// The deserializer's, and if what comes is no such object.
 pub fn read<'de, T: Message, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
-    deserializer.deserialize_map(Object(PhantomData))
+    let mut message = T::default();
+    read_into(deserializer, &mut message)?;
+    Ok(message)
 }
 
-struct Object<T>(PhantomData<T>);
+/// Reads a message from an object into its place, whose fields have their defaults.
+///
+/// # Errors
+/// As for [`read`]; what is in the place is then of no use.
+pub fn read_into<'de, T: Message, D: Deserializer<'de>>(
+    deserializer: D,
+    place: &mut T,
+) -> Result<(), D::Error> {
+    deserializer.deserialize_map(Object(place))
+}
 
-impl<'de, T: Message> Visitor<'de> for Object<T> {
-    type Value = T;
+/// Brings back the defaults of all fields. Not inlined: the default is on the stack for a moment, and should be gone from
+/// there when what is nested is read.
+#[inline(never)]
+pub fn reset<T: Message>(place: &mut T) {
+    *place = T::default();
+}
+
+struct Object<'a, T>(&'a mut T);
+
+impl<'de, T: Message> Visitor<'de> for Object<'_, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "an object, as a {}", T::NAME)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-        let mut message = T::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = Seen::default();
         while let Some(field) = map.next_key_seed(Key::<T>(PhantomData))? {
             let Some(field) = field else {
@@ -153,9 +181,9 @@ impl<'de, T: Message> Visitor<'de> for Object<T> {
             if !seen.insert(field) {
                 return Err(A::Error::custom(format_args!("{}: a field comes twice", T::NAME)));
             }
-            message.read(field, &mut Entry(&mut map))?;
+            self.0.read(field, &mut Entry(&mut map))?;
         }
-        Ok(message)
+        Ok(())
     }
 }
 
@@ -179,8 +207,13 @@ impl<T: Message> Visitor<'_> for Key<T> {
     }
 
     #[inline]
-    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
-        Ok(T::find(key))
+    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
+        match T::find(key) {
+            None if Unknown::current() == Unknown::Refuse => {
+                Err(E::custom(format_args!("{} has no field `{key}`", T::NAME)))
+            }
+            field => Ok(field),
+        }
     }
 }
 

@@ -451,8 +451,9 @@ impl Connection {
         self.written += bytes as u64;
     }
 
+    /// Whether this side opened the stream, or would.
     #[inline]
-    fn is_local(&self, id: StreamId) -> bool {
+    pub(crate) fn is_local(&self, id: StreamId) -> bool {
         (id.0 & 1 == 1) == (self.role == Role::Connector)
     }
 

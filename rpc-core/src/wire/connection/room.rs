@@ -216,9 +216,14 @@ impl Connection {
 
     /// The reader took an item of this length: grants its bytes again.
     pub fn release(&mut self, id: StreamId, length: usize) {
+        self.release_cost(id, length.saturating_add(ITEM_COST as usize));
+    }
+
+    /// The reader took items that cost this much, their lengths and [`ITEM_COST`] for each: grants it again.
+    pub(crate) fn release_cost(&mut self, id: StreamId, cost: usize) {
         let side = self.side(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
-        let cost = u32::try_from(length).unwrap_or(u32::MAX).saturating_add(ITEM_COST);
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let partial = match stream.inbox.as_deref() {
             Some(Inbox { of: InboxOf::Item, bytes, .. }) => bytes.len() as u32 + ITEM_COST,
             _ => 0,

@@ -229,9 +229,11 @@ impl Connection {
         if end && stream.state != State::Open {
             stream.deadline = None;
         }
+        let reserve = RESERVE.min(self.peer.connection_credit / 4);
         let fits = stream.outbox.is_none()
             && length <= MAX_FRAME_BODY
             && stream.send.left() >= ITEM_COST + length as u32
+            && self.send_window.left() >= reserve + length as u32
             && self.send_window.take(length as u32);
         if fits {
             stream.send.take(ITEM_COST + length as u32);
@@ -251,6 +253,27 @@ impl Connection {
         let room = stream.outbox.is_none() && stream.send.left() > ITEM_COST;
         stream.blocked = !room && !end;
         Ok(room && !end)
+    }
+
+    /// How many bytes of items, with what each costs beside its length, may be sent on this stream at the moment; at 0
+    /// an [`Event::Sendable`] will come. `None` if nothing may be sent on it any more.
+    pub fn item_room(&mut self, id: StreamId) -> Option<usize> {
+        let shared = self.send_window.left().saturating_sub(self.reserve());
+        let stream = self.streams.get_mut(id)?;
+        if stream.ended || stream.state == State::Cancelled {
+            return None;
+        }
+        if stream.outbox.is_some() || stream.send.left() <= ITEM_COST {
+            stream.blocked = true;
+            return Some(0);
+        }
+        // Where the connection has no room the next item waits in the outbox, and that it has left is told.
+        Some(stream.send.left().min(shared).max(ITEM_COST + 1) as usize)
+    }
+
+    /// What bulk leaves of the connection's credit for small messages.
+    fn reserve(&self) -> u32 {
+        RESERVE.min(self.peer.connection_credit / 4)
     }
 
     /// Ends this side's half of a stream after the items that wait; at the side that answers with this status and
@@ -367,7 +390,7 @@ impl Connection {
         let whole = self.peer.connection_credit;
         let lately = |at: Instant| now.saturating_duration_since(at) < SMALL_LATELY;
         let shared = self.last_small.is_some_and(lately);
-        let window = whole - RESERVE.min(whole / 4);
+        let window = whole - self.reserve();
         // The batch is of parts alone: a connection that is full of small messages must not starve the large ones.
         let mut batch = BATCH;
         while let Some(&id) = self.turns.front() {

@@ -322,7 +322,12 @@ impl Connection {
             State::Open => {
                 // A request of which a byte is still here cannot have been run, for the peer waits for all of it.
                 let sent = stream.ends_at <= self.written;
-                let certainty = if sent { Certainty::Unknown } else { Certainty::NotSent };
+                let certainty = match sent {
+                    // It has begun to answer.
+                    _ if stream.answered => Certainty::Executed,
+                    true => Certainty::Unknown,
+                    false => Certainty::NotSent,
+                };
                 let event =
                     Event::Failed { token: stream.token, status: status.clone().with_certainty(certainty) };
                 self.free(id);

@@ -5,6 +5,7 @@ use quote::quote;
 
 use crate::attr;
 use crate::service::ast::{Method, Request, Service};
+use crate::service::expand::messages::{in_one, wrap_items};
 
 /// The struct.
 pub(super) fn type_of(service: &Service<'_>) -> TokenStream {
@@ -86,22 +87,23 @@ fn own_method(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
     });
     let names = method.args.iter().map(|(name, _)| name);
     let types = method.args.iter().map(|(_, ty)| ty);
-    let message = match request {
+    let input = match request {
         Request::Empty => {
-            quote!(<::rpc_core::private::Empty as ::rpc_core::private::default::Default>::default())
+            in_one(&quote!(<::rpc_core::private::Empty as ::rpc_core::private::default::Default>::default()))
         }
-        Request::Body(name, _) => quote!(#name),
+        Request::Body(name, _) => in_one(&quote!(#name)),
         Request::Fields(message) => {
             let names = names.clone();
-            quote!(#message { #(#names),* })
+            in_one(&quote!(#message { #(#names),* }))
         }
+        Request::Stream(name, value) => wrap_items(value, &quote!(#name)),
     };
     quote! {
         #(#cfgs)*
         #docs
         #(#shown)*
         pub fn #client_name(&self, #(#names: #types),*) -> ::rpc_core::private::Call<#module::#marker> {
-            ::rpc_core::private::Call::new(&self.channel, #message)
+            ::rpc_core::private::Call::new(&self.channel, #input)
         }
     }
 }

@@ -116,6 +116,9 @@ fn entry(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
         "{}",
         match shape {
             Shape::Unary => "Unary",
+            Shape::ServerStreaming => "ServerStreaming",
+            Shape::ClientStreaming => "ClientStreaming",
+            Shape::BidiStreaming => "BidiStreaming",
         }
     );
     let oneway = method.oneway.map(|_| quote!(.with_oneway()));

@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::Type;
 use syn::spanned::Spanned;
 
-use crate::service::ast::{Method, Reply, Request, Service};
+use crate::service::ast::{Method, Reply, Request, Service, Value};
 use crate::spelling;
 
 /// The generated messages of a method, and its `Method`.
@@ -13,29 +13,35 @@ pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStrea
     let Method { cfgs, marker, output, error, .. } = method;
     let module = &service.module;
     let (request, request_type) = request(method);
-    let (reply, reply_type) = reply(method);
-
-    let (from_reply, to_reply) = match &method.reply {
-        Reply::Empty => (
-            quote!({
-                let _ = reply;
-            }),
-            quote!({
-                let () = output;
-                <::rpc_core::private::Empty as ::rpc_core::private::default::Default>::default()
-            }),
-        ),
-        Reply::Body(_) => (quote!(reply), quote!(output)),
-        Reply::Value(message) => (quote!(reply.value), quote!(#message { value: output })),
+    let (reply, reply_type) = match &method.reply {
+        Reply::One(value) | Reply::Stream(value) => message_of(method, value),
+    };
+    let given = quote!(given);
+    let output_value = quote!(output);
+    let (from_given, to_given) = match &method.reply {
+        Reply::One(value) => (unwrap(value, &quote!(given.0)), in_one(&wrap(value, &output_value))),
+        Reply::Stream(value) => (unwrap_items(value, &given), wrap_items(value, &output_value)),
+    };
+    let input_type = match &method.request {
+        Request::Stream(..) => quote!(::rpc_core::private::Streaming<#request_type>),
+        _ => quote!(::rpc_core::private::One<#request_type>),
+    };
+    let given_type = match &method.reply {
+        Reply::Stream(_) => quote!(::rpc_core::private::Streaming<#reply_type>),
+        Reply::One(_) => quote!(::rpc_core::private::One<#reply_type>),
     };
 
     // Each codec is named once for each message, at the message's place: a type that cannot travel is reported there.
     let request_span = match &method.request {
-        Request::Body(_, ty) => ty.span(),
+        Request::Body(_, ty) | Request::Stream(_, Value::Body(ty)) => ty.span(),
         _ => method.ident().span(),
     };
+    let reply_span = match &method.reply {
+        Reply::Stream(Value::Body(ty)) => ty.span(),
+        _ => output.span(),
+    };
     let codecs = service.codecs.iter().map(|codec| {
-        let (for_request, for_reply) = (codec.path(request_span), codec.path(output.span()));
+        let (for_request, for_reply) = (codec.path(request_span), codec.path(reply_span));
         quote!(::rpc_core::private::codec_fns::<Self, #for_request, #for_reply>())
     });
 
@@ -43,6 +49,8 @@ pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStrea
     let types = [
         quote_spanned!(request_span=> type Request = #request_type;),
         quote_spanned!(output.span()=> type Reply = #reply_type;),
+        quote_spanned!(request_span=> type Input = #input_type;),
+        quote_spanned!(output.span()=> type Given = #given_type;),
         quote_spanned!(output.span()=> type Output = #output;),
         quote_spanned!(error.span()=> type Error = #error;),
     ];
@@ -66,12 +74,12 @@ pub(super) fn messages(service: &Service<'_>, method: &Method<'_>) -> TokenStrea
 
             const CODECS: &'static [::rpc_core::private::CodecFns<Self>] = &[#(#codecs),*];
 
-            fn output(reply: Self::Reply) -> Self::Output {
-                #from_reply
+            fn output(given: Self::Given) -> Self::Output {
+                #from_given
             }
 
-            fn reply(output: Self::Output) -> Self::Reply {
-                #to_reply
+            fn given(output: Self::Output) -> Self::Given {
+                #to_given
             }
         }
     }
@@ -92,22 +100,73 @@ fn request(method: &Method<'_>) -> (TokenStream, TokenStream) {
             };
             (item, quote!(#message))
         }
+        Request::Stream(_, value) => message_of(method, value),
     }
 }
 
-/// The reply's struct or the checks of its type, and the type.
-fn reply(method: &Method<'_>) -> (TokenStream, TokenStream) {
-    let (cfgs, output) = (&method.cfgs, method.output);
-    match &method.reply {
-        Reply::Empty => (quote!(), quote!(::rpc_core::private::Empty)),
-        Reply::Body(ty) => (not_a_scalar(method, ty), quote!(#ty)),
-        Reply::Value(message) => {
+/// The struct or the checks of a value that travels alone, and the type of its message.
+fn message_of(method: &Method<'_>, value: &Value<'_>) -> (TokenStream, TokenStream) {
+    let cfgs = &method.cfgs;
+    match value {
+        Value::Empty => (quote!(), quote!(::rpc_core::private::Empty)),
+        Value::Body(ty) => (not_a_scalar(method, ty), quote!(#ty)),
+        Value::Wrapped(message, ty) => {
             let item = quote! {
                 #(#cfgs)*
                 #[::rpc_core::private::message]
-                pub struct #message { value: #output }
+                pub struct #message { value: #ty }
             };
             (item, quote!(#message))
+        }
+    }
+}
+
+/// The value, of its message.
+fn unwrap(value: &Value<'_>, message: &TokenStream) -> TokenStream {
+    match value {
+        Value::Empty => quote!({
+            let _ = #message;
+        }),
+        Value::Body(_) => quote!(#message),
+        Value::Wrapped(..) => quote!(#message.value),
+    }
+}
+
+/// The message of a value.
+fn wrap(value: &Value<'_>, inside: &TokenStream) -> TokenStream {
+    match value {
+        Value::Empty => quote!({
+            let () = #inside;
+            <::rpc_core::private::Empty as ::rpc_core::private::default::Default>::default()
+        }),
+        Value::Body(_) => quote!(#inside),
+        Value::Wrapped(message, _) => quote!(#message { value: #inside }),
+    }
+}
+
+/// One message, as what goes or comes.
+pub(super) fn in_one(message: &TokenStream) -> TokenStream {
+    quote!(::rpc_core::private::One(#message))
+}
+
+/// A stream of values, of the stream of their messages.
+pub(super) fn unwrap_items(value: &Value<'_>, stream: &TokenStream) -> TokenStream {
+    match value {
+        Value::Body(_) => quote!(#stream),
+        value => {
+            let item = unwrap(value, &quote!(message));
+            quote!(::rpc_core::private::map_items(#stream, |message| #item))
+        }
+    }
+}
+
+/// The stream of the messages of a stream of values.
+pub(super) fn wrap_items(value: &Value<'_>, stream: &TokenStream) -> TokenStream {
+    match value {
+        Value::Body(_) => quote!(#stream),
+        value => {
+            let item = wrap(value, &quote!(value));
+            quote!(::rpc_core::private::map_items(#stream, |value| #item))
         }
     }
 }

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use crate::service::ast::{Method, Request, Service};
+use crate::service::expand::messages::{in_one, unwrap_items};
 
 /// The struct.
 pub(super) fn type_of(service: &Service<'_>) -> TokenStream {
@@ -95,10 +96,12 @@ fn arm(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
             let names = method.args.iter().map(|(name, _)| name);
             quote!(#(message.#names),*)
         }
+        Request::Stream(_, value) => unwrap_items(value, &quote!(message)),
     };
     let message = match &method.request {
         Request::Empty => quote!(_),
-        _ => quote!(message),
+        Request::Stream(..) => quote!(message),
+        _ => in_one(&quote!(message)),
     };
     quote! {
         #(#cfgs)*
