@@ -3,6 +3,10 @@
 //! `#[service]` turns a trait into a client that implements the trait and a server that serves any implementation of
 //! it, over a framed protocol of our own, in protobuf or JSON.
 
+// What the macros make names `::rpc_core`, here too.
+#[cfg(feature = "macros")]
+extern crate self as rpc_core;
+
 #[cfg(feature = "macros")]
 pub use rpc_macros::{RpcError, message, service};
 

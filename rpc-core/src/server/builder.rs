@@ -13,6 +13,8 @@ use crate::call::{Request, Response};
 use crate::discovery::{Instance, Registry};
 use crate::server::accept::{self, Shared};
 use crate::server::announce::{Announcer, Plan};
+#[cfg(feature = "macros")]
+use crate::server::health::{HealthServer, Reporter};
 use crate::server::router::Router;
 use crate::server::services::{Entry, IntoServices, Services};
 use crate::server::stack::{Bare, Handlers, Layered, Layers, Stack};
@@ -292,10 +294,23 @@ where
         let address = listener.local_addr();
         let names: Vec<_> = self.services.iter().map(|(descriptor, _)| descriptor.name).collect();
         let (plan, instance) = (self.plan.clone(), self.plan.instance(&address, &names)?);
-        let shared = Arc::new(Shared::new(self.router()?, config, max));
+        #[cfg(feature = "macros")]
+        let health = Reporter::new(names.iter().copied());
+        let services = self.into_services();
+        #[cfg(feature = "macros")]
+        let services = services.or_own(HealthServer::new(health.clone()));
+        let router = Router::new(services).map(Arc::new).map_err(BindError::Services)?;
+        let shared = Arc::new(Shared::new(router, config, max));
         let accepting = tokio::spawn(accept::accept(shared.clone(), listener));
         let announcer = instance.map(|instance| Announcer::start(plan, instance, &names));
-        Ok(Server { shared, accepting, address, announcer })
+        Ok(Server {
+            shared,
+            accepting,
+            address,
+            announcer,
+            #[cfg(feature = "macros")]
+            health,
+        })
     }
 
     /// A way to connect to this server within the process, without an address.

@@ -1,6 +1,6 @@
 //! The orderly end of a server.
 //!
-//! 1. It withdraws from the registries, and goes on until clients have heard of it.
+//! 1. It says that it wants no more calls, withdraws from the registries, and goes on until clients have heard of it.
 //! 2. No more connections are accepted.
 //! 3. Every peer is told; what it sent before it heard is still served, what comes later is refused as not executed.
 //! 4. What runs may finish. A connection with nothing open is flushed and closed.
@@ -73,6 +73,8 @@ impl fmt::Display for Report {
 
 pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     let began = now();
+    #[cfg(feature = "macros")]
+    server.health.close();
     let still_registered = match server.announcer.take() {
         Some(announcer) => announcer.withdraw(limit).await,
         None => Vec::new(),

@@ -40,6 +40,8 @@ pub(crate) mod connection;
 mod drain;
 pub(crate) mod exchange;
 pub mod handler;
+#[cfg(feature = "macros")]
+pub mod health;
 mod items;
 pub(crate) mod router;
 pub(crate) mod services;
@@ -88,6 +90,8 @@ pub struct Server {
     accepting: JoinHandle<()>,
     address: Address,
     announcer: Option<Announcer>,
+    #[cfg(feature = "macros")]
+    health: health::Reporter,
 }
 
 /// What a server holds and has done, as one look shows it.
@@ -158,6 +162,12 @@ impl Server {
         self.shared.snapshot()
     }
 
+    /// What it says of its services by the [health service](health). All do well at first.
+    #[cfg(feature = "macros")]
+    pub fn health(&self) -> &health::Reporter {
+        &self.health
+    }
+
     /// What it is registered as, if it was told to [announce](Builder::announce) itself.
     pub fn instance(&self) -> Option<Instance> {
         self.announcer.as_ref().map(Announcer::instance)
@@ -193,8 +203,8 @@ impl Server {
         }
     }
 
-    /// Ends the server in order: it withdraws from the registries and gives its clients [time](Builder::propagation) to
-    /// hear of that, accepts no more connections, tells its peers, refuses calls that come later as not executed (so that
+    /// Ends the server in order: it says by its [health service](health) that it wants no more calls, withdraws from the
+    /// registries and gives its clients [time](Builder::propagation) to hear of that, accepts no more connections, tells its peers, refuses calls that come later as not executed (so that
     /// clients may take them elsewhere), and waits for those that run. At the limit it cancels the rest. The report says
     /// who was late.
     ///

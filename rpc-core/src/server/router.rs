@@ -95,7 +95,10 @@ impl Router {
                  to Channel::builder(…).serve(…)"
             )
         } else {
-            format!("no service {service:?} here, only {}", self.services.join(", "))
+            // The framework's own are not what anybody looks for.
+            let own = |name: &&&str| !name.starts_with("rpc.v1.");
+            let services: Vec<_> = self.services.iter().filter(own).copied().collect();
+            format!("no service {service:?} here, only {}", services.join(", "))
         }
     }
 }

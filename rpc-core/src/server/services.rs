@@ -42,6 +42,18 @@ impl<S: Serve> IntoServices for S {
     }
 }
 
+impl Services {
+    /// Adds one of the framework's own, outside of all layers, unless there is one of its name.
+    #[cfg(feature = "macros")]
+    pub(crate) fn or_own(mut self, service: impl Serve) -> Self {
+        let name = service.descriptor().name;
+        if self.0.iter().all(|entry| entry.descriptor.name != name) {
+            self.0.extend(service.into_services().0);
+        }
+        self
+    }
+}
+
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|entry| entry.descriptor.name)).finish()
