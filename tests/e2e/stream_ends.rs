@@ -187,9 +187,11 @@ fn a_request_that_fails_half_way_fails_the_call() {
     bench(async |bench| {
         let ended = Arc::new(AtomicBool::new(false));
         let flag = ended.clone();
+        let (begin, begun) = tokio::sync::watch::channel(false);
         let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
-            let flag = flag.clone();
+            let (flag, begin) = (flag.clone(), begin.clone());
             async move {
+                begin.send_replace(true);
                 struct Dropped(Arc<AtomicBool>);
                 impl Drop for Dropped {
                     fn drop(&mut self) {
@@ -205,8 +207,14 @@ fn a_request_that_fails_half_way_fails_the_call() {
             }
         });
         let pair = rig.serve(&bench).await;
-        let items = (0..5).map(|n| Ok(number(n))).chain([Err(Status::data_loss("the disk is gone"))]);
-        let status = pair.client.up(Streaming::iter(items)).await.unwrap_err();
+        // Not before the handler runs: one that was cancelled before it ran has nothing to drop.
+        let mut running = begun;
+        let last = stream::once(async move {
+            let _ = running.wait_for(|begun| *begun).await;
+            Err(Status::data_loss("the disk is gone"))
+        });
+        let items = stream::iter((0..5).map(|n| Ok(number(n)))).chain(last);
+        let status = pair.client.up(Streaming::new(items)).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::DataLoss, "the disk is gone"));
         until("the handler is gone", || ended.load(Ordering::SeqCst)).await;
 
