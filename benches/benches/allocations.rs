@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use benches::Result;
 use benches::echo::{self, Peer};
 use benches::fixed::Load;
+use benches::load::streams::Direction;
 use benches::peer::{Visit, with_peer};
 use benches::ratchet::{self, Mode};
 use benches::table::{Goal, Table, judge, thousands};
@@ -67,10 +68,12 @@ const CELLS: &[(&str, Load, Option<Goal>)] = &[
     ("courier", Load::Calls(1), Some(Goal::AtMost(3.0))),
     ("courier-json", Load::Calls(64), None),
     ("courier", Load::Oneway, None),
+    ("courier", Load::Stream(Direction::Up), None),
+    ("courier", Load::Stream(Direction::Down), None),
 ];
 
 fn main() -> Result<()> {
-    let mut table = Table::new(["per call, 64 B", "load", "allocations", "bytes", "goal"]);
+    let mut table = Table::new(["per call or item, 64 B", "load", "allocations", "bytes", "goal"]);
     let mut figures = Vec::new();
     for &(peer, load, limit) in CELLS {
         let (allocations, bytes) = with_peer(peer, Measure { load })??;

@@ -4,7 +4,7 @@
 //! cargo bench -p benches --bench instructions                        the tables
 //! cargo bench -p benches --bench instructions -- --check             fails if a figure is above its record
 //! cargo bench -p benches --bench instructions -- --record            lowers the records
-//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go (or: oneway)
+//! cargo bench -p benches --bench instructions -- --breakdown courier 64    where they go (or: oneway, 'stream up')
 //! ```
 //!
 //! A word that is no option picks the rows whose names have it: `-- json`, `-- retry`.
@@ -13,6 +13,7 @@ use benches::Result;
 use benches::callgrind::{breakdown, per_call};
 use benches::cost::VARIANTS;
 use benches::fixed::{Fixed, Load};
+use benches::load::streams::Direction;
 use benches::ratchet::{self, Mode};
 use benches::table::{Goal, Table, judge, thousands};
 
@@ -31,6 +32,8 @@ const CELLS: &[(&str, Load, Option<Goal>)] = &[
     ("courier-json", Load::Calls(1), None),
     ("raw", Load::Oneway, None),
     ("courier", Load::Oneway, None),
+    ("courier", Load::Stream(Direction::Up), None),
+    ("courier", Load::Stream(Direction::Down), None),
 ];
 
 /// What a built-in layer that has nothing to do may add.
@@ -51,7 +54,7 @@ fn main() -> Result<()> {
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str()));
 
     let mut figures = Vec::new();
-    let mut table = Table::new(["instructions per call, 64 B", "load", "instructions", "goal"]);
+    let mut table = Table::new(["instructions per call or item, 64 B", "load", "instructions", "goal"]);
     for &(peer, load, limit) in CELLS {
         let name = format!("{peer}, {load}");
         if wants(&name) {

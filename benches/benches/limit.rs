@@ -14,6 +14,7 @@
 use benches::Result;
 use benches::cell::{self, Cell, Shape, Work};
 use benches::fixed::{Fixed, Load};
+use benches::load::streams::Direction;
 use benches::options::Options;
 use benches::rounds::{self, Rounds};
 use benches::table::{Goal, Table, judge, thousands};
@@ -60,8 +61,8 @@ fn main() -> Result<()> {
             println!("unary, {}\n\n{}", shape.words(), unary(shape, &options)?);
         }
     }
-    if options.wants("oneway") {
-        println!("messages without an answer, 64 B, one sender\n\n{}", oneway(&options)?);
+    if options.wants("oneway and streaming") {
+        println!("messages without an answer, and items of streams, one sender\n\n{}", messages(&options)?);
     }
     if options.wants("syscalls") {
         println!("system calls per call, client and server together\n\n{}", system_calls(&options)?);
@@ -148,28 +149,31 @@ fn unary(shape: Shape, options: &Options) -> Result<Table> {
     Ok(table)
 }
 
-fn oneway(options: &Options) -> Result<Table> {
-    let peers = options.peers(&["courier", "raw"]);
-    let mut table = Table::new(["", "who", "messages/s", "least", "most", "of raw", "goal"]);
+/// Messages without an answer, and items of streams: all beside raw's messages without an answer.
+fn messages(options: &Options) -> Result<Table> {
+    let mut table = Table::new(["64 B", "who", "a second", "least", "most", "of raw's messages", "goal"]);
+    let rows = [
+        ("messages", "raw", Work::Oneway),
+        ("messages", "courier", Work::Oneway),
+        ("items to the server", "courier", Work::Items(Direction::Up)),
+        ("items to the client", "courier", Work::Items(Direction::Down)),
+    ];
     for shape in [Shape::OneThread, Shape::TwoProcesses] {
-        let cells: Vec<Cell> = peers
-            .iter()
-            .map(|peer| Cell { work: Work::Oneway, millis: options.millis(), ..Cell::new(peer, shape) })
-            .collect();
+        let cells =
+            rows.map(|(_, peer, work)| Cell { work, millis: options.millis(), ..Cell::new(peer, shape) });
         let results = rounds::run(&cells, options.rounds())?;
-        let raw = peers.iter().position(|peer| *peer == "raw").and_then(|place| results.get(place));
-        for (peer, result) in peers.iter().zip(&results) {
-            let rate = result.median("rate");
-            let share = raw.map(|raw| rate / raw.median("rate"));
-            let goal = (*peer == "courier").then_some(Goal::AtLeast(0.2));
+        let limit = results.first().map_or(0.0, |raw| raw.median("rate"));
+        for ((what, peer, _), result) in rows.into_iter().zip(&results) {
+            let share = result.median("rate") / limit;
+            let goal = (peer == "courier").then_some(Goal::AtLeast(0.2));
             table.row([
-                shape.words().to_owned(),
-                (*peer).to_owned(),
-                thousands(rate.round()),
+                format!("{what}, {}", shape.words()),
+                peer.to_owned(),
+                thousands(result.median("rate").round()),
                 thousands(result.least("rate").round()),
                 thousands(result.most("rate").round()),
-                share.map_or_else(String::new, |share| format!("{share:.2}")),
-                share.map_or_else(String::new, |share| judge(goal, share)),
+                format!("{share:.2}"),
+                judge(goal, share),
             ]);
         }
     }

@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     }
     let options = Options::from_args()?;
     type Make = fn(&Options) -> Result<Table>;
-    let tables: [(&str, &str, Make); 6] = [
+    let tables: [(&str, &str, Make); 7] = [
         ("in flight", "calls in flight on one connection, 64 B, two processes, a core each", in_flight),
         (
             "connections",
@@ -40,6 +40,11 @@ fn main() -> Result<()> {
             "large beside small",
             "64 B calls (16 in flight) while 64 MiB bodies are echoed on the same connection, two processes, a core each",
             large_beside_small,
+        ),
+        (
+            "streams beside small",
+            "64 B calls (16 in flight) while streams of 64 B items are read on the same connection, two processes, a core each",
+            beside_streams,
         ),
         (
             "slow reader",
@@ -205,6 +210,34 @@ fn large_beside_small(options: &Options) -> Result<Table> {
                 figure("bulk", |bytes| thousands((bytes / MIB as f64).round())),
                 judged.filter(|_| peer == "courier").unwrap_or_default(),
             ]);
+        }
+    }
+    Ok(table)
+}
+
+/// Closed loops of small calls alone, and beside streams on the same connection.
+fn beside_streams(options: &Options) -> Result<Table> {
+    let mut table =
+        Table::new(["", "who", "64 B calls/s", "least", "most", "p50 µs", "p99 µs", "CPU µs", "goal"]);
+    let works = [
+        ("alone", Work::Closed),
+        ("beside 100 streams", Work::Streams(100)),
+        ("beside a slow stream", Work::SlowStreams(1)),
+    ];
+    for peer in options.peers(&["courier"]) {
+        let cells = works.map(|(_, work)| Cell {
+            in_flight: 16,
+            work,
+            millis: options.millis(),
+            ..Cell::new(peer, Shape::TwoProcesses)
+        });
+        let results = rounds::run(&cells, options.rounds())?;
+        let alone = results.first().map_or(0.0, |result| result.median("p99"));
+        for ((name, work), result) in works.into_iter().zip(&results) {
+            let more = result.median("p99") - alone;
+            let judged = format!("p99 {more:+.0} µs, {}", Goal::AtMost(500.0).judge(more));
+            let last = if work == Work::Closed { String::new() } else { judged };
+            row(&mut table, [name.to_owned(), peer.to_owned()], result, vec![last]);
         }
     }
     Ok(table)

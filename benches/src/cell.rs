@@ -17,6 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
 use crate::echo::{self, Client, Peer};
+use crate::load::streams::{self, Direction};
 use crate::load::window::{Times, Window};
 use crate::load::{beside, closed, oneway, open};
 use crate::peer::{Visit, with_peer};
@@ -67,6 +68,12 @@ pub enum Work {
     Open(f64),
     /// Messages without an answer, from one sender.
     Oneway,
+    /// Items of streams of this direction, from one sender.
+    Items(Direction),
+    /// Closed loops, while so many streams are read on the same connection as fast as they come.
+    Streams(usize),
+    /// Closed loops, while so many streams are read on the same connection, less than a thousand items a second each.
+    SlowStreams(usize),
     /// Closed loops, while bodies of so many bytes cross the same connection.
     Bulk(usize),
     /// Closed loops, while another client of the server asks for 64 KiB sixteen at a time, and reads so many bytes a
@@ -80,6 +87,10 @@ impl fmt::Display for Work {
             Self::Closed => f.write_str("closed:0"),
             Self::Open(rate) => write!(f, "open:{rate}"),
             Self::Oneway => f.write_str("oneway:0"),
+            Self::Items(Direction::Up) => f.write_str("items-up:0"),
+            Self::Items(Direction::Down) => f.write_str("items-down:0"),
+            Self::Streams(count) => write!(f, "streams:{count}"),
+            Self::SlowStreams(count) => write!(f, "slow-streams:{count}"),
             Self::Bulk(bytes) => write!(f, "bulk:{bytes}"),
             Self::SlowReader(rate) => write!(f, "slow-reader:{rate}"),
         }
@@ -145,6 +156,10 @@ impl Cell {
             "closed" => Work::Closed,
             "open" => Work::Open(number.parse()?),
             "oneway" => Work::Oneway,
+            "items-up" => Work::Items(Direction::Up),
+            "items-down" => Work::Items(Direction::Down),
+            "streams" => Work::Streams(number.parse()?),
+            "slow-streams" => Work::SlowStreams(number.parse()?),
             "bulk" => Work::Bulk(number.parse()?),
             "slow-reader" => Work::SlowReader(number.parse()?),
             _ => return Err(format!("nobody knows the work {work:?}").into()),
@@ -393,6 +408,18 @@ async fn measure<P: Peer>(
             let rate = oneway::messages(first, &payload, &phase).await?;
             return Ok(Figures::from([("rate".to_owned(), rate)]));
         }
+        Work::Items(direction) => {
+            let rate = streams::items(first, &payload, direction, &phase).await?;
+            return Ok(Figures::from([("rate".to_owned(), rate)]));
+        }
+        Work::Streams(count) | Work::SlowStreams(count) => {
+            let slow = matches!(cell.work, Work::SlowStreams(_));
+            let pause = if slow { Duration::from_millis(1) } else { Duration::ZERO };
+            let readers = streams::read(first, &payload, count, pause);
+            let small = closed::start(clients, &payload, cell.in_flight, &phase).end().await?;
+            readers.end()?;
+            small
+        }
         Work::Bulk(bytes) => {
             let bulk = beside::bulk(first, Bytes::from(vec![b'y'; bytes]), &phase);
             let small = closed::start(clients, &payload, cell.in_flight, &phase).end().await?;
@@ -434,9 +461,17 @@ mod tests {
     #[test]
     fn a_cell_survives_the_command_line() {
         let mut cell = Cell::new("courier", Shape::TwoProcesses);
-        for work in
-            [Work::Closed, Work::Open(12_345.5), Work::Oneway, Work::Bulk(1 << 26), Work::SlowReader(1 << 20)]
-        {
+        for work in [
+            Work::Closed,
+            Work::Open(12_345.5),
+            Work::Oneway,
+            Work::Items(Direction::Up),
+            Work::Items(Direction::Down),
+            Work::Streams(100),
+            Work::SlowStreams(1),
+            Work::Bulk(1 << 26),
+            Work::SlowReader(1 << 20),
+        ] {
             cell.work = work;
             assert_eq!(Cell::from_args(&cell.to_args()).unwrap(), cell);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rpc_core::codec::Json;
-use rpc_core::{Channel, Server, Status, service};
+use rpc_core::{Channel, Server, Status, Streaming, service};
 
 use crate::Result;
 use crate::echo::{Client, Peer};
@@ -21,6 +21,12 @@ pub trait Echo {
     /// Takes the payload and says nothing.
     #[rpc(oneway)]
     async fn note(&self, payload: Bytes) -> Result<(), Status>;
+
+    /// Counts what is sent.
+    async fn upload(&self, payloads: Streaming<Bytes>) -> Result<u64, Status>;
+
+    /// Sends the payload so many times.
+    async fn download(&self, payload: Bytes, items: u64) -> Result<Streaming<Bytes>, Status>;
 }
 
 /// Its implementation.
@@ -34,6 +40,19 @@ impl Echo for Same {
 
     async fn note(&self, _: Bytes) -> Result<(), Status> {
         Ok(())
+    }
+
+    async fn upload(&self, mut payloads: Streaming<Bytes>) -> Result<u64, Status> {
+        let mut count = 0;
+        while let Some(payload) = payloads.next().await {
+            payload?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn download(&self, payload: Bytes, items: u64) -> Result<Streaming<Bytes>, Status> {
+        Ok(Streaming::iter((0..items).map(move |_| payload.clone())))
     }
 }
 
@@ -54,6 +73,9 @@ pub trait Mode: Clone + Send + Sync + 'static {
         async { Ok(client.echo(payload.clone()).await?.len()) }
     }
 }
+
+/// Longer than any stream is measured.
+const LONG: Duration = Duration::from_secs(600);
 
 /// The largest message that is measured, 64 MiB, and a little more.
 const MAX_MESSAGE: u32 = 65 * 1024 * 1024;
@@ -108,6 +130,25 @@ impl<M: Mode> Client for CourierClient<M> {
 
     async fn send(&self, payload: &Bytes) -> Result<()> {
         Ok(self.0.note(payload.clone()).await?)
+    }
+
+    async fn upload(&self, payload: &Bytes, items: u64) -> Result<u64> {
+        let payload = payload.clone();
+        let payloads = Streaming::iter((0..items).map(move |_| payload.clone()));
+        Ok(self.0.upload(payloads).timeout(LONG).await?)
+    }
+
+    async fn download(&self, payload: &Bytes, items: u64, pause: Duration) -> Result<u64> {
+        let mut payloads = self.0.download(payload.clone(), items).timeout(LONG).await?;
+        let mut count = 0;
+        while let Some(payload) = payloads.next().await {
+            payload?;
+            count += 1;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        Ok(count)
     }
 }
 

@@ -18,6 +18,21 @@ pub trait Client: Clone + Send + Sync + 'static {
     fn send(&self, _payload: &Bytes) -> impl Future<Output = Result<()>> + Send {
         async { Err("it has no messages without an answer".into()) }
     }
+
+    /// Sends the payload so many times in one stream; gives how many the server has counted.
+    fn upload(&self, _payload: &Bytes, _items: u64) -> impl Future<Output = Result<u64>> + Send {
+        async { Err("it has no streams".into()) }
+    }
+
+    /// Lets the server send the payload so many times in one stream, and waits a while after each; gives how many came.
+    fn download(
+        &self,
+        _payload: &Bytes,
+        _items: u64,
+        _pause: Duration,
+    ) -> impl Future<Output = Result<u64>> + Send {
+        async { Err("it has no streams".into()) }
+    }
 }
 
 /// One who is measured.

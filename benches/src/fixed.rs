@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::Result;
 use crate::echo::{self, Client, Peer};
 use crate::load::fixed;
+use crate::load::streams::{self, Direction};
 use crate::peer::{Visit, with_peer};
 
 /// Set for a child that runs many times slower than it would by itself.
@@ -29,6 +30,8 @@ pub enum Load {
     Calls(usize),
     /// Messages without an answer, one after the other.
     Oneway,
+    /// Items of one stream.
+    Stream(Direction),
 }
 
 impl Load {
@@ -40,6 +43,7 @@ impl Load {
         match self {
             Self::Calls(in_flight) => fixed::calls(client, payload, in_flight, calls).await,
             Self::Oneway => fixed::messages(client, payload, calls).await,
+            Self::Stream(direction) => streams::stream(client, payload, direction, calls as u64).await,
         }
     }
 }
@@ -49,6 +53,8 @@ impl fmt::Display for Load {
         match self {
             Self::Calls(in_flight) => write!(f, "{in_flight} in flight"),
             Self::Oneway => f.write_str("oneway"),
+            Self::Stream(Direction::Up) => f.write_str("stream up"),
+            Self::Stream(Direction::Down) => f.write_str("stream down"),
         }
     }
 }
@@ -60,8 +66,12 @@ impl FromStr for Load {
         let number = text.trim_end_matches(" in flight").parse();
         match (text, number) {
             ("oneway", _) => Ok(Self::Oneway),
+            ("stream up", _) => Ok(Self::Stream(Direction::Up)),
+            ("stream down", _) => Ok(Self::Stream(Direction::Down)),
             (_, Ok(in_flight)) => Ok(Self::Calls(in_flight)),
-            _ => Err(format!("{text:?} is no load: a number of calls in flight, or oneway")),
+            _ => Err(format!(
+                "{text:?} is no load: a number of calls in flight, oneway, stream up, or stream down"
+            )),
         }
     }
 }
@@ -144,7 +154,9 @@ mod tests {
 
     #[test]
     fn a_load_is_read_as_it_is_shown_and_as_a_bare_number() {
-        for load in [Load::Calls(64), Load::Oneway] {
+        for load in
+            [Load::Calls(64), Load::Oneway, Load::Stream(Direction::Up), Load::Stream(Direction::Down)]
+        {
             assert_eq!(load.to_string().parse(), Ok(load));
         }
         assert_eq!("1".parse(), Ok(Load::Calls(1)));

@@ -7,6 +7,8 @@
 //! | `options` | every way to make a call, and what can be set for one |
 //! | `errors` | errors of your own, which arrive with their fields |
 //! | `codecs` | protobuf, JSON and a codec of your own |
+//! | `route_guide` | a service from a `.proto` file, made in `build.rs`, with streams in all shapes |
+//! | `two_doors` | the same service from a trait and from a `.proto`, calling each other |
 //! | `oneway` | calls without a reply |
 //! | `callbacks` | a server calls its clients |
 //! | `deadlines` | a time budget over three hops, and where it went |

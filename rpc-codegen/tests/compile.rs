@@ -7,6 +7,14 @@ mod corpus {
     include!("golden/corpus/mod.rs");
 }
 
+mod real {
+    include!("golden/real/mod.rs");
+}
+
+mod streams {
+    include!("golden/streams/mod.rs");
+}
+
 mod examples {
     include!("golden/examples/mod.rs");
 }
@@ -34,6 +42,30 @@ fn descriptions_have_the_names_and_policies_of_the_proto() {
     assert_eq!(idempotent, [false, true, true, true, false]);
     assert_eq!(DESCRIPTOR.methods[3].timeout, Some(Duration::from_millis(250)));
     assert!(DESCRIPTOR.methods[4].oneway);
+}
+
+#[test]
+fn shapes_are_those_of_the_proto() {
+    use rpc_core::call::Shape::{BidiStreaming, ClientStreaming, ServerStreaming, Unary};
+
+    let shapes = |service: &rpc_core::call::ServiceDescriptor| {
+        service.methods.iter().map(|method| method.shape).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shapes(&streams::streams::shapes::DESCRIPTOR)[..8],
+        [
+            Unary,
+            ClientStreaming,
+            ServerStreaming,
+            BidiStreaming,
+            ServerStreaming,
+            ClientStreaming,
+            BidiStreaming,
+            BidiStreaming
+        ]
+    );
+    assert_eq!(shapes(&real::etcdserverpb::watch::DESCRIPTOR), [BidiStreaming]);
+    assert_eq!(shapes(&real::grpc::testing::benchmark_service::DESCRIPTOR).len(), 5);
 }
 
 #[test]

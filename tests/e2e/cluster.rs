@@ -7,6 +7,7 @@ use rpc_core::discovery::resolver::{self, Name};
 use rpc_core::discovery::{Filter, Instance, Snapshot, State, Watch, watch};
 use rpc_core::middleware::RetryLayer;
 use rpc_core::middleware::retry::Policy;
+use rpc_core::server::health::ServingStatus;
 use rpc_core::transport::Address;
 use rpc_core::{Certainty, Channel, Code, Server, Status};
 
@@ -345,6 +346,50 @@ fn a_filter_keeps_calls_to_one_group() {
         }
         assert_eq!((logs[0].started(), logs[1].started()), (0, 20));
         assert_eq!(client.channel().snapshot().servers, 1);
+        drop(client);
+        for server in servers {
+            drained(server).await;
+        }
+    });
+}
+
+#[test]
+fn a_server_that_says_it_is_not_well_gets_no_calls() {
+    bench(async |bench| {
+        let (servers, logs, addresses) = servers(&bench, 2).await;
+        servers[1].health().set("test.Lab", ServingStatus::NotServing);
+        let list = List::new();
+        list.set(&addresses);
+        let channel = Channel::builder("list://lab").resolver(list).health_check("test.Lab").build().unwrap();
+        let client = LabClient::new(channel);
+        all_ready(client.channel(), 2).await;
+        for _ in 0..50 {
+            client.echo("x".into()).await.unwrap();
+        }
+        assert_eq!((logs[0].started(), logs[1].started()), (50, 0));
+
+        // The one is well again, the other is not: all calls go over to it, and none fails.
+        servers[1].health().set("test.Lab", ServingStatus::Serving);
+        until("it has calls", || {
+            logs[1].started() > 0 || {
+                let client = client.clone();
+                drop(tokio::spawn(async move { client.echo("again".into()).await }));
+                false
+            }
+        })
+        .await;
+        servers[0].health().set("", ServingStatus::NotServing);
+        client.echo("what concerns the whole is not asked here".into()).await.unwrap();
+        servers[0].health().set("test.Lab", ServingStatus::NotServing);
+        servers[1].health().set("test.Lab", ServingStatus::NotServing);
+        let failed = async || loop {
+            if let Err(status) = client.echo("x".into()).await {
+                break status;
+            }
+        };
+        let status = within(secs(5), failed()).await;
+        assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent));
+        assert!(status.message().contains("NotServing"), "{status}");
         drop(client);
         for server in servers {
             drained(server).await;

@@ -273,7 +273,12 @@ fn more_calls_than_a_server_takes_wait_at_the_client_and_are_refused_beyond_its_
         let channel = Channel::builder(server.local_addr()).config(config).build().unwrap();
         channel.ready().await.unwrap();
         let client = LabClient::new(channel);
-        let calls: Vec<_> = (0..25).map(|n| client.run(n.to_string()).start()).collect();
+        let mut calls: Vec<_> = (0..24).map(|n| client.run(n.to_string()).start()).collect();
+        until("four wait", || client.channel().snapshot().pending == 4).await;
+        let late = client.run("in a hurry".into()).timeout(ms(50)).await.unwrap_err();
+        assert_eq!((late.code(), late.certainty()), (Code::DeadlineExceeded, Certainty::NotSent));
+        assert!(late.message().contains("a place among the calls that the server takes"), "{late}");
+        calls.push(client.run("24".into()).start());
         until("all have their place", || client.channel().snapshot().pending == 5).await;
         log.until_running(20).await;
         let status = client.run("one too many".into()).await.unwrap_err();

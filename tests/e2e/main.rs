@@ -20,6 +20,7 @@ mod macros;
 mod middleware;
 mod pool;
 mod program;
+mod stream_company;
 mod stream_ends;
 mod streams;
 mod transports;

@@ -48,7 +48,6 @@ use crate::balance::load::Load;
 
 /// When an endpoint is ejected, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct Config {
     /// Over how long rates are taken. Default 10 s.
     pub interval: Duration,
@@ -68,7 +67,6 @@ pub struct Config {
 
 /// The rule of the success rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
 pub struct SuccessRate {
     /// How many standard deviations below the mean are too few. Default 1.9.
     pub deviations: f64,
@@ -82,7 +80,6 @@ pub struct SuccessRate {
 
 /// The rule of the failure percentage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct FailurePercentage {
     /// More failures of a hundred calls than this are too many. Default 85.
     pub threshold: u8,

@@ -296,6 +296,14 @@ impl<L> Builder<L> {
         self
     }
 
+    /// Asks each server of a name how this service does, and sends calls only to those that say that it is well: see
+    /// [`server::health`]. The empty name asks for the server as a whole. Default: a connection is enough. Means nothing
+    /// for an address.
+    pub fn health_check(mut self, service: &str) -> Self {
+        self.settings.cluster.health = Some(service.into());
+        self
+    }
+
     /// Below this share of servers that are well, in percent, the opinions that some are not are ignored: see
     /// [`balance::eligible`]. Default 50; 0 for never.
     pub fn panic_threshold(mut self, percent: u8) -> Self {

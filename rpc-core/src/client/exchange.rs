@@ -247,7 +247,11 @@ impl EndpointCall {
             Outcome::Expired { sent } => {
                 let mut status = self.request.deadline_status();
                 if !sent {
-                    status.set_certainty(Certainty::NotSent);
+                    let message = format!(
+                        "{}: it waited for a place among the calls that the server takes on one connection",
+                        status.message()
+                    );
+                    status = status.with_message(message).with_certainty(Certainty::NotSent);
                 }
                 status.hops_mut().push(span.hop(now()));
                 return Ok(Err(status));

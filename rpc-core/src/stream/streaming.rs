@@ -27,7 +27,7 @@ use crate::stream::source::{
 ///
 /// | it is | dropping it |
 /// |---|---|
-/// | what a server's handler got | tells the client that the rest is not wanted; the call goes on |
+/// | what a server's handler got | drops what comes; the client sends no more than its window, and the call goes on |
 /// | what a client got | cancels the call; the server drops what it streams |
 /// | made by you and handed over | is the framework's business: at the end of the call, whatever end that is |
 ///

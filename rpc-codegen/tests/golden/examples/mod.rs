@@ -10,6 +10,14 @@ pub mod demo {
     }
 }
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod route {
+    /// Routes over a map of named places: one method of each shape that a call can have.
+    pub mod v1 {
+        include!("route.v1.rs");
+        include!("route.v1-json.rs");
+    }
+}
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod rpc {
     pub mod v1 {
         include!("rpc.v1.rs");

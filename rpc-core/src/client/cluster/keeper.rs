@@ -128,7 +128,9 @@ impl Keeper {
         let endpoint = Endpoint::new(instance.address.clone(), self.shared.making.clone());
         let load = Arc::new(Load::of(instance, at));
         let readiness = Readiness::new(self.news.clone());
-        let tender = tokio::spawn(tend(endpoint.clone(), load.clone(), readiness.clone())).abort_handle();
+        let health = self.shared.settings.health.clone();
+        let tender =
+            tokio::spawn(tend(endpoint.clone(), load.clone(), readiness.clone(), health)).abort_handle();
         let member = Member {
             instance: Arc::new(instance.clone()),
             mark: mark(&instance.id),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::balance::Load;
+use crate::client::cluster::health::follow;
 use crate::client::endpoint::Endpoint;
 use crate::context::now;
 use crate::discovery::Instance;
@@ -82,7 +83,7 @@ impl Readiness {
         self.now.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, ready: Ready) {
+    pub(super) fn set(&self, ready: Ready) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = ready;
         self.news.notify_one();
     }
@@ -96,7 +97,12 @@ pub(super) fn mark(id: &str) -> u64 {
 }
 
 /// Keeps a server connected, and tells how it stands. Never ends; the keeper ends it.
-pub(super) async fn tend(endpoint: Endpoint, load: Arc<Load>, readiness: Arc<Readiness>) {
+pub(super) async fn tend(
+    endpoint: Endpoint,
+    load: Arc<Load>,
+    readiness: Arc<Readiness>,
+    health: Option<Arc<str>>,
+) {
     loop {
         let link = match endpoint.established().await {
             Ok(link) => link,
@@ -111,8 +117,16 @@ pub(super) async fn tend(endpoint: Endpoint, load: Arc<Load>, readiness: Arc<Rea
             }
         };
         load.set_ready(now());
-        readiness.set(Ready::Yes);
-        link.unusable().await;
+        match &health {
+            None => {
+                readiness.set(Ready::Yes);
+                link.unusable().await;
+            }
+            Some(service) => tokio::select! {
+                () = link.unusable() => {}
+                () = follow(&endpoint, service, &readiness) => {}
+            },
+        }
         readiness.set(Ready::Connecting);
     }
 }
