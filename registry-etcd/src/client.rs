@@ -110,18 +110,18 @@ impl Client {
         })
     }
 
-    /// Sends a request that may be sent twice: to each member in turn, until one answers.
-    pub(crate) async fn anywhere<T, F, A>(&self, request: F) -> Result<T, Failure>
+    /// Sends a request that may be sent twice: to each member in turn, until one answers; each has this much time.
+    pub(crate) async fn anywhere<T, F, A>(&self, limit: Duration, request: F) -> Result<T, Failure>
     where
         F: Fn(etcd_client::Client) -> A,
         A: Future<Output = Result<T, Error>>,
     {
-        let mut result = self.once(self.0.timeout, &request).await;
+        let mut result = self.once(limit, &request).await;
         for _ in 1..self.0.endpoints.len() {
             if !matches!(result, Err(Failure::Unreachable(_))) {
                 break;
             }
-            result = self.once(self.0.timeout, &request).await;
+            result = self.once(limit, &request).await;
         }
         result
     }

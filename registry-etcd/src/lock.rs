@@ -233,7 +233,7 @@ impl Candidate {
         let renew = |client: etcd_client::Client| async move {
             client.lease_client().keep_alive(id).await.map(|_| ())
         };
-        self.client.once(lease.patience(), renew).await?;
+        self.client.anywhere(lease.patience(), renew).await?;
         lease.renewed(sent);
         Ok(())
     }

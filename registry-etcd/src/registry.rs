@@ -109,7 +109,8 @@ impl EtcdRegistry {
     /// `UNAVAILABLE` if no member answers; what etcd said otherwise.
     pub async fn ping(&self) -> Result<(), Status> {
         let prefix = self.0.shared.config.root.service("");
-        let asked = self.0.shared.client.anywhere(|client| {
+        let client = &self.0.shared.client;
+        let asked = client.anywhere(client.timeout(), |client| {
             let prefix = prefix.clone();
             async move {
                 let options = GetOptions::new().with_range(key::end(&prefix)).with_count_only();
@@ -312,7 +313,8 @@ impl Shared {
                 }
             }
             Action::Renew { lease, patience } => {
-                let renewed = client.once(patience, |client| async move {
+                // A member that does not answer is no reason to lose a lease: the next one is asked at once.
+                let renewed = client.anywhere(patience, |client| async move {
                     // Its first answer is all that is wanted of the stream.
                     client.lease_client().keep_alive(lease).await.map(|_| ())
                 });

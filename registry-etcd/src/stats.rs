@@ -41,8 +41,6 @@ pub struct Stats {
     pub silences: u64,
     /// Changes that watches brought.
     pub events: u64,
-    /// Lists given to those who watch.
-    pub published: u64,
     /// Values that could not be read, and were skipped.
     pub skipped: u64,
 }
@@ -79,7 +77,6 @@ pub(crate) struct Counters {
     pub(crate) restores: AtomicU64,
     pub(crate) silences: AtomicU64,
     pub(crate) events: AtomicU64,
-    pub(crate) published: AtomicU64,
     pub(crate) skipped: AtomicU64,
 }
 
@@ -118,7 +115,6 @@ impl Counters {
             restores: read(&self.restores),
             silences: read(&self.silences),
             events: read(&self.events),
-            published: read(&self.published),
             skipped: read(&self.skipped),
             ..Stats::default()
         }

@@ -98,7 +98,7 @@ impl Follower {
         let mut begun: Option<(Head, bool)> = None;
         loop {
             let (start, revision) = (&from, begun.map_or(0, |(head, _)| head.revision));
-            let asked = self.client.anywhere(|client| {
+            let asked = self.client.anywhere(self.client.timeout(), |client| {
                 let options = GetOptions::new()
                     .with_range(key::end(&self.prefix))
                     .with_limit(limit)

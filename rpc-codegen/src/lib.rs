@@ -19,7 +19,8 @@
 //! ```
 //!
 //! Packages become modules, `demo.v1` becomes `demo::v1`. The command `rpc-codegen` does the same into a folder, for
-//! people who check generated code in.
+//! people who check generated code in. The programs `route_guide` and `two_doors` in `examples` are made so; the other
+//! way round, from a trait to a `.proto`, is `rpc_core::export`.
 //!
 //! # From .proto to Rust
 //!
@@ -44,6 +45,10 @@
 //! the wrapper's bytes in protobuf, but in JSON it is `{"value":"…"}`, as for every method of scalars; as a field it
 //! is `"…"`. prost drops unknown fields, and it keeps no extensions: they are neither in JSON nor passed on. Editions
 //! are refused with an error that says so.
+//!
+//! The compiler follows messages that hold each other to see that they are `Send`, by default 128 steps deep. A schema with
+//! longer chains, of dozens of messages each of which holds the next, needs `#![recursion_limit = "512"]` (or more) in the
+//! crate that includes it; the compiler says so.
 //!
 //! # Files, in the order of a run
 //!

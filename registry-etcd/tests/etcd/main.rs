@@ -8,4 +8,5 @@ mod lease;
 mod lock;
 mod outage;
 mod quorum;
+mod security;
 mod support;

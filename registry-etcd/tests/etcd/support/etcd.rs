@@ -21,6 +21,11 @@ pub(crate) struct Etcd {
     initial: String,
     token: String,
     timing: [&'static str; 2],
+    /// More arguments.
+    extra: Vec<String>,
+    /// More arguments for `etcdctl`.
+    ctl: Vec<String>,
+    scheme: &'static str,
     folder: TempDir,
     /// The data; another one after a restore.
     data: String,
@@ -53,6 +58,9 @@ impl Etcd {
             token: format!("test-{host}"),
             peer,
             timing,
+            extra: Vec::new(),
+            ctl: Vec::new(),
+            scheme: "http",
             folder: folder(),
             data: "data".to_owned(),
             child: None,
@@ -64,6 +72,54 @@ impl Etcd {
         let mut etcd = Self::new("one", ["50", "500"]);
         etcd.run().await;
         etcd
+    }
+
+    /// A cluster of one, with more arguments.
+    pub(crate) async fn start_with(extra: &[&str]) -> Self {
+        let mut etcd = Self::new("one", ["50", "500"]);
+        etcd.extra = extra.iter().map(|argument| (*argument).to_owned()).collect();
+        etcd.run().await;
+        etcd
+    }
+
+    /// A cluster of one that speaks TLS only, and wants a certificate from its clients. The folder has `ca.pem`,
+    /// `cert.pem` and `key.pem`, which serve both sides.
+    #[cfg(feature = "tls")]
+    pub(crate) async fn start_with_tls() -> (Self, TempDir) {
+        let mut etcd = Self::new("one", ["50", "500"]);
+        let certificates = folder();
+        let host = etcd.client.split(':').next().unwrap();
+        std::fs::write(certificates.path().join("names"), format!("subjectAltName=IP:{host}\n")).unwrap();
+        let script = "set -e
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca \
+                -keyout ca-key.pem -out ca.pem
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=member \
+                -keyout key.pem -out request.pem
+            openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 \
+                -extfile names -out cert.pem";
+        let made = Command::new("sh").args(["-c", script]).current_dir(&certificates).output().unwrap();
+        assert!(made.status.success(), "this test needs openssl: {}", String::from_utf8_lossy(&made.stderr));
+        let path = |name: &str| certificates.path().join(name).to_str().unwrap().to_owned();
+        etcd.scheme = "https";
+        etcd.extra = vec![
+            "--cert-file".to_owned(),
+            path("cert.pem"),
+            "--key-file".to_owned(),
+            path("key.pem"),
+            "--trusted-ca-file".to_owned(),
+            path("ca.pem"),
+            "--client-cert-auth".to_owned(),
+        ];
+        etcd.ctl = vec![
+            "--cacert".to_owned(),
+            path("ca.pem"),
+            "--cert".to_owned(),
+            path("cert.pem"),
+            "--key".to_owned(),
+            path("key.pem"),
+        ];
+        etcd.run().await;
+        (etcd, certificates)
     }
 
     /// What a client connects to.
@@ -79,15 +135,17 @@ impl Etcd {
         assert!(self.child.is_none(), "it runs already");
         let [heartbeat, election] = self.timing;
         let url = |address: &str| format!("http://{address}");
+        let client = format!("{}://{}", self.scheme, self.client);
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         let spawned = Command::new("etcd")
             .args(["--name", &self.name, "--data-dir", &self.path(&self.data)])
-            .args(["--listen-client-urls", &url(&self.client), "--advertise-client-urls", &url(&self.client)])
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &url(&self.peer)])
             .args(["--initial-advertise-peer-urls", &url(&self.advertised)])
             .args(["--initial-cluster", &self.initial, "--initial-cluster-token", &self.token])
             .args(["--heartbeat-interval", heartbeat, "--election-timeout", election])
             .args(["--log-level", "warn", "--logger", "zap"])
+            .args(&self.extra)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -173,7 +231,8 @@ impl Etcd {
         let mut command = tokio::process::Command::new("etcdctl");
         command
             .env("ETCDCTL_API", "3")
-            .args(["--endpoints", &self.client])
+            .args(["--endpoints", &format!("{}://{}", self.scheme, self.client)])
+            .args(&self.ctl)
             .args(arguments)
             .kill_on_drop(true);
         command.stdin(Stdio::null());
