@@ -88,7 +88,6 @@ struct Running<M: Method> {
     future: StackCall,
     codec: &'static CodecFns<M>,
     deadline: Option<Deadline>,
-    started: Instant,
     alarm: Alarm,
     beginning: Option<Box<Beginning>>,
     cancelled: Registration,
@@ -275,10 +274,9 @@ impl<M: Method> Inner<M> {
             ..Request::new(method, codec.info.id, body)
         };
         self.stage = Stage::Running(Running {
-            future: channel.calls.call(request),
+            future: channel.calls.call(request, Some(started)),
             codec,
             deadline,
-            started,
             alarm: Alarm::default(),
             beginning,
             cancelled: Registration::default(),
@@ -323,7 +321,7 @@ impl<M: Method> Running<M> {
     fn late(&self, deadline: Deadline, at: Instant) -> Status {
         let path = M::descriptor().path;
         let mut status = deadline.status(path);
-        let since = |at: Instant| at.saturating_duration_since(self.started);
+        let since = |at: Instant| at.saturating_duration_since(deadline.since);
         status.hops_mut().push(Hop::unanswered(path, since(deadline.at), since(at)));
         status
     }

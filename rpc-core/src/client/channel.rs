@@ -172,7 +172,7 @@ impl Channel {
     ///
     /// The request's deadline is not kept by this call but by the places below in which it waits.
     pub fn send(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-        Box::pin(self.inner.calls.call(request))
+        Box::pin(self.inner.calls.call(request, None))
     }
 }
 

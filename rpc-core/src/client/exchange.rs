@@ -17,7 +17,6 @@ use crate::client::download::Download;
 use crate::client::endpoint::{Endpoint, Lease};
 use crate::client::upload;
 use crate::context::now;
-use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Hop, Status};
 use crate::stream::Streaming;
 use crate::transport::lane::{End, Head};
@@ -41,6 +40,8 @@ pub struct EndpointCall {
     /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
     lease: Option<Lease>,
     moves: u32,
+    /// The time, if it was looked at a moment ago and nothing was waited for since.
+    clock: Option<Instant>,
 }
 
 enum State {
@@ -53,9 +54,10 @@ enum State {
 }
 
 impl EndpointCall {
+    /// `clock` is the time, if the call is polled at once: it need not look at the clock again.
     #[inline]
-    pub(crate) fn new(to: Destination, request: Request) -> Self {
-        Self { to, at: None, lease: None, request, state: State::New, moves: 0 }
+    pub(crate) fn new(to: Destination, request: Request, clock: Option<Instant>) -> Self {
+        Self { to, at: None, lease: None, request, state: State::New, moves: 0, clock }
     }
 
     /// The connection to go to, if one can be named without waiting.
@@ -83,7 +85,8 @@ impl EndpointCall {
         if self.request.method.shape != Shape::Unary {
             return self.start_streamed(link);
         }
-        match Exchange::open(link, self.outbound(), cx.waker()) {
+        let started = self.clock.take().unwrap_or_else(now);
+        match Exchange::open(link, self.outbound(), started, cx.waker()) {
             Ok(exchange) => State::Running(exchange),
             Err(error) => self.not_opened(error),
         }
@@ -228,21 +231,15 @@ impl EndpointCall {
     #[inline]
     fn end(&mut self, span: Span, outcome: Outcome) -> Result<Result<Response, Status>, State> {
         let status = match outcome {
-            Outcome::Answer { head, body, at } => match head {
-                ResponseHead { status: None, queue, handler, metadata } => {
-                    let elapsed = at.saturating_duration_since(span.started);
-                    let network = elapsed.saturating_sub(queue + handler);
-                    return Ok(Ok(reply(body, metadata, Timings { queue, handler, network })));
+            Outcome::Answer { head: ResponseHead { status: Some(status), .. }, at, .. } => {
+                let status = from_peer(status, span, at);
+                // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
+                if self.endpoint().is_none_or(Endpoint::takes_calls) {
+                    return Ok(Err(status));
                 }
-                ResponseHead { status: Some(status), .. } => {
-                    let status = from_peer(status, span, at);
-                    // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
-                    if self.endpoint().is_none_or(Endpoint::takes_calls) {
-                        return Ok(Err(status));
-                    }
-                    status
-                }
-            },
+                status
+            }
+            Outcome::Answer { head, body, at } => return Ok(Ok(reply(span.started, head, body, at))),
             Outcome::Handed => return Ok(Ok(Response::default())),
             Outcome::Expired { sent } => {
                 let mut status = self.request.deadline_status();
@@ -275,10 +272,12 @@ impl EndpointCall {
 }
 
 #[inline]
-fn reply(body: Bytes, metadata: Metadata, timings: Timings) -> Response {
+fn reply(started: Instant, head: ResponseHead, body: Bytes, at: Instant) -> Response {
+    let ResponseHead { queue, handler, metadata, .. } = head;
+    let network = at.saturating_duration_since(started).saturating_sub(queue + handler);
     let mut response = Response::new(body);
     response.metadata = metadata;
-    response.timings = timings;
+    response.timings = Timings { queue, handler, network };
     response
 }
 
@@ -330,10 +329,14 @@ impl Future for EndpointCall {
                 },
                 State::Running(exchange) => {
                     let outcome = ready!(Pin::new(&mut *exchange).poll(cx));
-                    let State::Running(exchange) = std::mem::replace(&mut this.state, State::New) else {
-                        return Poll::Ready(Err(Status::internal("a call lost its exchange")));
-                    };
-                    match this.end(exchange.span(), outcome) {
+                    let span = exchange.span();
+                    // The common end. The exchange stays where it is: to move it out costs more than to leave it.
+                    if let Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } =
+                        outcome
+                    {
+                        return this.report(Ok(reply(span.started, head, body, at)));
+                    }
+                    match this.end(span, outcome) {
                         Ok(result) => return this.report(result),
                         Err(next) => next,
                     }

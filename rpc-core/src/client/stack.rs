@@ -11,6 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
@@ -54,10 +55,13 @@ where
 }
 
 impl Calls {
+    /// `clock` is the time, if the call is polled at once.
     #[inline]
-    pub(crate) fn call(&self, request: Request) -> StackCall {
+    pub(crate) fn call(&self, request: Request, clock: Option<Instant>) -> StackCall {
         match self {
-            Self::Bare(destination) => StackCall::Bare(EndpointCall::new(destination.clone(), request)),
+            Self::Bare(destination) => {
+                StackCall::Bare(EndpointCall::new(destination.clone(), request, clock))
+            }
             Self::Layered(service) => StackCall::Layered(service.call(request)),
         }
     }

@@ -168,8 +168,12 @@ impl Exchange {
     /// Opens a call. The task is the one that polls the exchange next: with its waker in place from the start, the first
     /// poll need not look.
     #[inline]
-    pub(crate) fn open(link: Arc<Link>, call: Outbound<'_>, task: &Waker) -> Result<Self, OpenError> {
-        let started = now();
+    pub(crate) fn open(
+        link: Arc<Link>,
+        call: Outbound<'_>,
+        started: Instant,
+        task: &Waker,
+    ) -> Result<Self, OpenError> {
         let waker = task.clone();
         let Outbound { head, body, oneway, context, deadline, path } = call;
         let key = link.with(|state| {

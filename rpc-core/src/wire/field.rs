@@ -18,6 +18,8 @@
 //! # Ok::<(), rpc_core::wire::field::Truncated>(())
 //! ```
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
 
 /// A length of this or more is written in three bytes.
@@ -34,6 +36,13 @@ pub fn put_number(out: &mut BytesMut, key: u8, number: u64) {
     field[2..].copy_from_slice(&number.to_le_bytes());
     out.put_slice(&field);
     out.truncate(out.len() - (8 - len));
+}
+
+/// A duration as a field says it: in whole microseconds.
+#[inline]
+pub(crate) fn micros(duration: Duration) -> u64 {
+    // In 64 bits: `as_micros` reckons in 128.
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 
 /// Appends bytes; the caller has seen to it that they are at most 65,535.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{Field, Reader, put_bytes, put_length, put_number};
+use super::field::{Field, Reader, micros, put_bytes, put_length, put_number};
 use super::method::{MAX_NAME, Naming};
 use crate::metadata::{Metadata, is_valid_name};
 use crate::status::{Certainty, Code, Detail, Hop, Status};
@@ -329,12 +329,6 @@ pub(crate) fn put_message_length(out: &mut BytesMut, length: usize) {
 /// Reads the length of a message that comes in parts from the header of a DATA frame.
 pub(crate) fn message_length(header: &[u8]) -> Option<u64> {
     Reader::new(header).flatten().find(|field| field.key == key::LENGTH)?.number()
-}
-
-#[inline]
-fn micros(duration: Duration) -> u64 {
-    // In 64 bits: `as_micros` reckons in 128.
-    duration.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(duration.subsec_micros()))
 }
 
 fn put_status(out: &mut BytesMut, status: &Status) {

@@ -22,8 +22,8 @@ impl<T> Default for Table<T> {
     }
 }
 
-/// A list begins with this many slots.
-const LEAST: usize = 16;
+/// A list begins with this many slots: few, for most connections of a server with many are idle.
+const LEAST: usize = 4;
 
 /// A list that is empty keeps no more slots than this.
 const MOST_EMPTY: usize = 1024;

@@ -29,6 +29,10 @@ impl Member {
     /// The same server, by another description.
     pub(super) fn described(&self, instance: Instance) -> Self {
         let Self { mark, patience, .. } = *self;
+        if instance.started != self.instance.started {
+            // The same place, and another process: it is cold again.
+            self.load.set_ready(now());
+        }
         let (endpoint, load) = (self.endpoint.clone(), self.load.clone());
         Self {
             instance: Arc::new(instance),
@@ -116,7 +120,6 @@ pub(super) async fn tend(
                 }
             }
         };
-        load.set_ready(now());
         match &health {
             None => {
                 readiness.set(Ready::Yes);

@@ -397,8 +397,7 @@ impl Connection {
                 TimeLimit::At(unix.saturating_add(since.as_micros() as u64))
             });
         }
-        let remaining = self.keepalive.remaining_to_send(deadline.saturating_duration_since(now));
-        TimeLimit::Remaining(remaining.as_micros() as u64)
+        TimeLimit::Remaining(self.keepalive.remaining_to_send(deadline.saturating_duration_since(now)))
     }
 
     /// Gives up a call of ours. Its late answer will be dropped; a stream that is closed already stays so.

@@ -60,14 +60,21 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let held = total.min(self.config.stream_credit) as usize;
         self.rooms[side].used += held;
-        let place = if held == total as usize {
+        let is_item = matches!(of, InboxOf::Item);
+        let cost = if is_item { ITEM_COST } else { 0 };
+        let grant = if is_item { stream.receive.flush() } else { None };
+        let place = if total.saturating_add(cost) <= self.config.stream_credit {
             Place::Reserved
-        } else if matches!(of, InboxOf::Item) && stream.receive.taken() > first.len() as u32 + ITEM_COST {
+        } else if is_item && stream.receive.taken() > first.len() as u32 + ITEM_COST {
             Place::Behind
         } else {
             Place::Queued
         };
         stream.inbox = Some(Box::new(Inbox { total, bytes: BytesMut::from(first), end, of, held, place }));
+        if let Some(grant) = grant {
+            // What was not worth a frame may be what the rest of the item needs.
+            self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
+        }
         if place != Place::Reserved {
             self.rooms[side].waiting += held;
         }
@@ -231,6 +238,10 @@ impl Connection {
         // An item that is not whole cannot have been read.
         let Consumed { grant, paid_back } =
             stream.receive.consume(cost.min(stream.receive.taken().saturating_sub(partial)));
+        let grant = match (grant, partial) {
+            (None, 1..) => stream.receive.flush(),
+            (grant, _) => grant,
+        };
         let room = (paid_back as usize).min(stream.buffered);
         stream.buffered -= room;
         if let Some(grant) = grant.filter(|_| stream.state != State::Cancelled) {

@@ -78,13 +78,19 @@ impl Connection {
         if self.error.is_some() {
             return None;
         }
-        let handshake = (!self.established).then(|| self.opened_at + self.config.handshake_timeout);
-        let drain = match self.drain {
-            Drain::Announced(_, at) => Some(at),
-            _ => None,
+        let sign = if self.established {
+            self.keepalive.timeout()
+        } else {
+            Some(self.opened_at + self.config.handshake_timeout)
         };
-        let keepalive = if self.established { self.keepalive.timeout() } else { None };
-        [handshake, drain, keepalive, self.next_deadline].into_iter().flatten().min()
+        let next = match (sign, self.next_deadline) {
+            (Some(sign), Some(deadline)) => Some(if sign < deadline { sign } else { deadline }),
+            (sign, deadline) => sign.or(deadline),
+        };
+        match self.drain {
+            Drain::Announced(_, at) => Some(next.map_or(at, |next| next.min(at))),
+            Drain::No | Drain::After(_) => next,
+        }
     }
 
     /// Time has passed.
