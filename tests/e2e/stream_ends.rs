@@ -185,13 +185,12 @@ fn a_panic_in_a_stream_is_internal_and_harms_nothing_else() {
 #[test]
 fn a_request_that_fails_half_way_fails_the_call() {
     bench(async |bench| {
-        let ended = Arc::new(AtomicBool::new(false));
-        let flag = ended.clone();
-        let (begin, begun) = tokio::sync::watch::channel(false);
+        let (begun, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let flags = (begun.clone(), ended.clone());
         let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
-            let (flag, begin) = (flag.clone(), begin.clone());
+            let (begun, flag) = flags.clone();
             async move {
-                begin.send_replace(true);
+                begun.store(true, Ordering::SeqCst);
                 struct Dropped(Arc<AtomicBool>);
                 impl Drop for Dropped {
                     fn drop(&mut self) {
@@ -207,14 +206,15 @@ fn a_request_that_fails_half_way_fails_the_call() {
             }
         });
         let pair = rig.serve(&bench).await;
-        // Not before the handler runs: one that was cancelled before it ran has nothing to drop.
-        let mut running = begun;
-        let last = stream::once(async move {
-            let _ = running.wait_for(|begun| *begun).await;
-            Err(Status::data_loss("the disk is gone"))
-        });
-        let items = stream::iter((0..5).map(|n| Ok(number(n)))).chain(last);
-        let status = pair.client.up(Streaming::new(items)).await.unwrap_err();
+        let (sender, items) = Streaming::channel(8);
+        let call = pair.client.up(items).start();
+        for n in 0..5 {
+            sender.send(number(n)).await.unwrap();
+        }
+        // A call that is given up before its server looks at it is not begun at all.
+        until("the handler has begun", || begun.load(Ordering::SeqCst)).await;
+        sender.fail(Status::data_loss("the disk is gone")).await.unwrap();
+        let status = call.await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::DataLoss, "the disk is gone"));
         until("the handler is gone", || ended.load(Ordering::SeqCst)).await;
 
