@@ -65,6 +65,8 @@ pub(crate) struct Stream {
     /// Bytes that count against `max_buffered` until the stream is closed: the request, what of the items was lent,
     /// and what waits to be sent.
     pub(crate) buffered: usize,
+    /// What of the window are items, or parts of one, that the reader has not taken.
+    pub(crate) unread: u32,
     pub(crate) state: State,
     /// What a oneway request holds of the credit for such requests; `None` if it is answered.
     pub(crate) oneway: Option<u32>,

@@ -18,6 +18,7 @@ mod room;
 mod send;
 mod stop;
 mod time;
+mod unread;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -186,6 +187,8 @@ pub struct Connection {
     /// What is kept of messages on the peer's streams, and on ours. Two, because a handler that holds room on the one
     /// side may wait for an answer on the other.
     rooms: [room::Room; 2],
+    /// Bytes of items that wait for their readers.
+    unread: usize,
 
     out: Transmit,
     /// All bytes that ever entered the out-buffer.
@@ -239,6 +242,7 @@ impl Connection {
             receive_window: ReceiveWindow::new(config.connection_credit),
             receive_oneway: ReceiveWindow::new(config.oneway_credit),
             rooms: Default::default(),
+            unread: 0,
             out: Transmit::default(),
             queued: 0,
             written: 0,

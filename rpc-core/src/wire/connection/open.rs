@@ -365,6 +365,7 @@ impl Connection {
                 send,
                 receive: ReceiveWindow::new(self.config.stream_credit),
                 buffered: 0,
+                unread: 0,
                 state: State::Open,
                 oneway: options.oneway.then_some(0),
                 peer_ended: false,

@@ -236,8 +236,11 @@ impl Connection {
             _ => 0,
         };
         // An item that is not whole cannot have been read.
-        let Consumed { grant, paid_back } =
-            stream.receive.consume(cost.min(stream.receive.taken().saturating_sub(partial)));
+        let cost = cost.min(stream.receive.taken().saturating_sub(partial));
+        let read = cost.min(stream.unread);
+        stream.unread -= read;
+        self.unread -= read as usize;
+        let Consumed { grant, paid_back } = stream.receive.consume(cost);
         let grant = match (grant, partial) {
             (None, 1..) => stream.receive.flush(),
             (grant, _) => grant,

@@ -34,6 +34,7 @@ impl Connection {
         let paid_back = stream.receive.consume(u32::MAX).paid_back as usize;
         let room = paid_back.min(stream.buffered);
         stream.buffered -= room;
+        self.unread -= std::mem::take(&mut stream.unread) as usize;
         self.drop_inbox(id);
         self.leave_room(side, room);
         self.send_bare(Kind::CREDIT, flag::END, id, &[0; 4]);

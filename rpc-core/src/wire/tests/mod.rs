@@ -12,6 +12,7 @@
 //! | `time` | deadlines, keepalive, drain, loss |
 //! | `hostile`, `hostile_stream` | every rule of PROTOCOL.md, broken |
 //! | `properties` | round trips, splits, conservation |
+//! | `unread` | items that nobody reads, on many streams |
 //! | `vectors` | golden bytes |
 
 use crate::wire;
@@ -27,4 +28,5 @@ mod properties;
 mod script;
 mod stop;
 mod time;
+mod unread;
 mod vectors;
