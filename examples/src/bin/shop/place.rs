@@ -68,8 +68,7 @@ impl Place {
             }
         };
         // Who failed gets no calls for this long. The default is 30 s, more than this program runs.
-        let mut outlier = outlier::Config::default();
-        outlier.base_ejection = Duration::from_secs(1);
+        let outlier = outlier::Config { base_ejection: Duration::from_secs(1), ..outlier::Config::default() };
         let channel = builder
             // One after the other: instances that do the same on one machine. The default, P2c, goes by latency, and would
             // take a process that hung for slow for a minute, which is longer than this program runs.
