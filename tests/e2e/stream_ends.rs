@@ -185,11 +185,12 @@ fn a_panic_in_a_stream_is_internal_and_harms_nothing_else() {
 #[test]
 fn a_request_that_fails_half_way_fails_the_call() {
     bench(async |bench| {
-        let ended = Arc::new(AtomicBool::new(false));
-        let flag = ended.clone();
+        let (begun, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let flags = (begun.clone(), ended.clone());
         let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
-            let flag = flag.clone();
+            let (begun, flag) = flags.clone();
             async move {
+                begun.store(true, Ordering::SeqCst);
                 struct Dropped(Arc<AtomicBool>);
                 impl Drop for Dropped {
                     fn drop(&mut self) {
@@ -205,8 +206,15 @@ fn a_request_that_fails_half_way_fails_the_call() {
             }
         });
         let pair = rig.serve(&bench).await;
-        let items = (0..5).map(|n| Ok(number(n))).chain([Err(Status::data_loss("the disk is gone"))]);
-        let status = pair.client.up(Streaming::iter(items)).await.unwrap_err();
+        let (sender, items) = Streaming::channel(8);
+        let call = pair.client.up(items).start();
+        for n in 0..5 {
+            sender.send(number(n)).await.unwrap();
+        }
+        // A call that is given up before its server looks at it is not begun at all.
+        until("the handler has begun", || begun.load(Ordering::SeqCst)).await;
+        sender.fail(Status::data_loss("the disk is gone")).await.unwrap();
+        let status = call.await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::DataLoss, "the disk is gone"));
         until("the handler is gone", || ended.load(Ordering::SeqCst)).await;
 
