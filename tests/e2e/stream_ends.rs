@@ -313,6 +313,41 @@ fn a_reply_that_ends_first_ends_the_request() {
 }
 
 #[test]
+fn a_handler_that_drops_its_input_frees_the_sender_while_the_call_goes_on() {
+    bench(async |bench| {
+        let (go, wait) = tokio::sync::watch::channel(false);
+        let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
+            let mut wait = wait.clone();
+            async move {
+                let first = items.next().await.expect("an item")?;
+                drop(items);
+                let _ = wait.wait_for(|go| *go).await;
+                Ok(first.len() as u64)
+            }
+        });
+        let pair = rig.serve(&bench).await;
+        // One that always has an item, one that waits for its producer, and one whose items are large.
+        let probe = Probe::default();
+        let always = pair.client.up(Streaming::new(probe.watch(endless()))).start();
+        let (sender, items) = Streaming::channel(1);
+        let seldom = pair.client.up(items).start();
+        sender.send(number(1)).await.unwrap();
+        let sends = Probe::default();
+        let large = stream::iter((0..).map(|_| Bytes::from(vec![7; 3_000_000])));
+        let large = pair.client.up(Streaming::new(sends.watch(large))).start();
+        probe.until_dropped().await;
+        sends.until_dropped().await;
+        within(secs(5), sender.gone()).await;
+        assert!(sender.send(number(2)).await.is_err());
+        assert_eq!(pair.client.echo("meanwhile".into()).await.unwrap(), "meanwhile");
+        go.send(true).unwrap();
+        assert_eq!((always.await.unwrap(), seldom.await.unwrap()), (8, 8));
+        assert_eq!(large.await.unwrap(), 3_000_000);
+        pair.finish().await;
+    });
+}
+
+#[test]
 fn what_outlives_its_call_hears_so() {
     bench(async |bench| {
         let (give, mut take) = tokio::sync::mpsc::channel(1);

@@ -70,6 +70,8 @@ pub(crate) struct Stream {
     pub(crate) oneway: Option<u32>,
     /// Whether the peer's half has ended.
     pub(crate) peer_ended: bool,
+    /// Whether we told the peer to end its half (§9.4): what still comes of it is dropped.
+    pub(crate) stopped: bool,
     /// Whether our half has ended, or will with what is in the outbox: nothing may be added. On a stream of the peer's
     /// it says as well that the handler is done.
     pub(crate) ended: bool,

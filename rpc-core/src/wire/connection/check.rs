@@ -15,13 +15,17 @@ pub struct Credit {
 }
 
 impl Connection {
-    /// The credit of a stream, or of the connection.
+    /// The credit of a stream, or of the connection. A stream that was stopped has none to speak of: what its peer has left
+    /// will not be used.
     #[doc(hidden)]
     pub fn credit(&self, stream: Option<StreamId>) -> Option<Credit> {
         let (send, receive) = match stream {
             None => (self.send_window, self.receive_window),
             Some(id) => {
                 let (_, stream) = self.streams.iter().find(|(found, _)| *found == id)?;
+                if stream.stopped {
+                    return None;
+                }
                 (stream.send, stream.receive)
             }
         };

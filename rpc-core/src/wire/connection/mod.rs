@@ -16,6 +16,7 @@ mod open;
 mod receive;
 mod room;
 mod send;
+mod stop;
 mod time;
 
 use std::collections::VecDeque;
@@ -76,7 +77,8 @@ pub enum Event {
         /// The message.
         body: Bytes,
     },
-    /// There is room again for items of a stream whose [`send_item`](Connection::send_item) said that there was none.
+    /// There is room again for items of a stream whose [`send_item`](Connection::send_item) said that there was none; or
+    /// the peer wants no more of them: then [`item_room`](Connection::item_room) is `None`.
     Sendable {
         /// The stream.
         stream: StreamId,

@@ -368,6 +368,7 @@ impl Connection {
                 state: State::Open,
                 oneway: options.oneway.then_some(0),
                 peer_ended: false,
+                stopped: false,
                 ended: options.end,
                 answered: false,
                 blocked: false,

@@ -119,6 +119,7 @@ impl Connection {
             state: State::Running,
             oneway: cost,
             peer_ended: end && !more,
+            stopped: false,
             ended: false,
             answered: false,
             blocked: false,
@@ -294,6 +295,11 @@ impl Connection {
             // Late: the stream was answered or given up while this was under way.
             return Ok(());
         };
+        if stream.stopped {
+            // It crossed our stop. Nothing of it is kept.
+            stream.peer_ended |= end;
+            return stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"));
+        }
         if let Some(inbox) = &mut stream.inbox {
             stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
             let total = inbox.total as usize;

@@ -229,7 +229,7 @@ impl Connection {
     /// The reader took items that cost this much, their lengths and [`ITEM_COST`] for each: grants it again.
     pub(crate) fn release_cost(&mut self, id: StreamId, cost: usize) {
         let side = self.side(id);
-        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.stopped) else { return };
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let partial = match stream.inbox.as_deref() {
             Some(Inbox { of: InboxOf::Item, bytes, .. }) => bytes.len() as u32 + ITEM_COST,

@@ -8,6 +8,7 @@
 //! | `edges` | every edge of the diagram in `stream.rs` |
 //! | `flow` | credit, large messages, fairness, back-pressure |
 //! | `items` | streams of items |
+//! | `stop` | a request whose items nobody wants any more |
 //! | `time` | deadlines, keepalive, drain, loss |
 //! | `hostile`, `hostile_stream` | every rule of PROTOCOL.md, broken |
 //! | `properties` | round trips, splits, conservation |
@@ -24,5 +25,6 @@ mod operations;
 mod pair;
 mod properties;
 mod script;
+mod stop;
 mod time;
 mod vectors;
