@@ -481,7 +481,7 @@ fn a_server_that_says_it_is_not_well_gets_no_calls() {
         };
         let status = within(secs(5), failed()).await;
         assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent));
-        assert!(status.message().contains("NotServing"), "{status}");
+        assert!(status.message().contains("\"test.Lab\" is not well"), "{status}");
         drop(client);
         for server in servers {
             drained(server).await;

@@ -1,6 +1,6 @@
 //! The servers behind a name: found by a resolver, kept connected, and chosen from for each call.
 //!
-//! In reading order: `member` (one of them, and the task that keeps it connected), `health` (what it says of itself), `keeper` (the task that follows the
+//! In reading order: `member` (one of them, and the task that keeps it connected), `keeper` (the task that follows the
 //! resolver and publishes whom to choose from), and here, what a call does: it looks at what was published last,
 //! lets the picker choose, and waits for the next publication if there is nobody.
 //!
@@ -14,7 +14,6 @@
 //! A call never takes a lock here. What is learnt of a server (connections, latency, failures) belongs to its id and
 //! survives changes of the list, and its absence for a moment.
 
-mod health;
 mod keeper;
 pub(super) mod member;
 
