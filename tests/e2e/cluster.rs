@@ -215,6 +215,30 @@ fn an_empty_list_fails_calls_at_once_unless_they_wait() {
 }
 
 #[test]
+fn who_calls_in_vain_again_and_again_lets_others_run() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (done, waited) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        runtime.block_on(async {
+            let list = List::new();
+            list.set([]);
+            let client = LabClient::new(list.channel());
+            client.channel().ready().await.unwrap_err();
+            let in_vain = async {
+                loop {
+                    client.echo("x".into()).await.unwrap_err();
+                }
+            };
+            // Its timer has to get a turn.
+            tokio::time::timeout(ms(20), in_vain).await.unwrap_err();
+        });
+        done.send(()).unwrap();
+    });
+    waited.recv_timeout(secs(10)).unwrap();
+    thread.join().unwrap();
+}
+
+#[test]
 fn a_list_that_cannot_be_had_is_named_and_the_last_one_is_kept() {
     bench(async |bench| {
         let (servers, _, addresses) = servers(&bench, 1).await;

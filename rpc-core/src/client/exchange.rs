@@ -8,6 +8,7 @@ use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::task::coop;
 
 use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Shape, Timings};
@@ -360,7 +361,12 @@ impl Future for EndpointCall {
                         Err(next) => next,
                     }
                 }
-                State::Failed(status) => return Poll::Ready(Err(status.clone())),
+                State::Failed(status) => {
+                    // Nothing was waited for: who tries again and again must let others run all the same, whoever is to
+                    // make an end of the failure among them.
+                    ready!(coop::poll_proceed(cx)).made_progress();
+                    return Poll::Ready(Err(status.clone()));
+                }
             };
             this.state = next;
         }

@@ -70,8 +70,7 @@ impl Place {
         // Who failed gets no calls for this long. The default is 30 s, more than this program runs.
         let outlier = outlier::Config { base_ejection: Duration::from_secs(1), ..outlier::Config::default() };
         let channel = builder
-            // One after the other: instances that do the same on one machine. The default, P2c, goes by latency, and would
-            // take a process that hung for slow for a minute, which is longer than this program runs.
+            // One after the other, so that the table is easy to read: the default, P2c, goes by latency.
             .balancer(balance::RoundRobin)
             // Another instance, for what nobody has run, and for what may be run twice.
             .layer(RetryLayer::new(retry::Policy { attempts: 8, ..retry::Policy::default() }))
