@@ -1,5 +1,10 @@
-//! Makes a trait of a `.proto` file, for the programs `route_guide` and `two_doors`. Nothing needs to be installed for it.
+//! Makes traits of the `.proto` files that `route_guide`, `two_doors` and `shop` use. Nothing needs to be installed for it.
 
 fn main() -> Result<(), rpc_codegen::Error> {
-    rpc_codegen::compile(&["../proto/route/v1/route_guide.proto"], &["../proto"])
+    let protos = [
+        "../proto/route/v1/route_guide.proto",
+        "../proto/shop/v1/stock.proto",
+        "../proto/shop/v1/users.proto",
+    ];
+    rpc_codegen::compile(&protos, &["../proto"])
 }

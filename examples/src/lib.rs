@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `hello` | the first program: a trait, a server, a client |
 //! | `tour` | everything in one run, over several processes |
+//! | `shop` | four services, several instances of each, which come and go under load |
 //! | `options` | every way to make a call, and what can be set for one |
 //! | `errors` | errors of your own, which arrive with their fields |
 //! | `codecs` | protobuf, JSON and a codec of your own |
@@ -20,7 +21,8 @@
 //! | `local` | code that takes any implementation: a client, a local one, a double |
 //! | `drain` | the orderly end of a server |
 //!
-//! Each is one file in `src/bin`, to be read from the top; the tour is a folder. Each asserts what it claims, so that a
+//! Each is one file in `src/bin`, to be read from the top; the tour and the shop are
+//! folders. Each asserts what it claims, so that a
 //! run that ends well is a test that passed.
 
 pub mod greeter;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rpc_core::balance::RoundRobin;
+use rpc_core::balance::{ConsistentHash, RoundRobin, Subset};
 use rpc_core::discovery::resolver::{self, Name};
 use rpc_core::discovery::{Filter, Instance, Snapshot, State, Watch, watch};
 use rpc_core::middleware::RetryLayer;
@@ -354,6 +354,98 @@ fn a_filter_keeps_calls_to_one_group() {
 }
 
 #[test]
+fn calls_of_one_key_go_to_one_server_whether_it_is_an_option_or_metadata() {
+    bench(async |bench| {
+        let (servers, logs, addresses) = servers(&bench, 4).await;
+        let list = List::new();
+        list.set(&addresses);
+        for (balancer, by_metadata) in
+            [(ConsistentHash::default(), false), (ConsistentHash::default().by_metadata("tenant"), true)]
+        {
+            let channel =
+                Channel::builder("list://lab").resolver(list.clone()).balancer(balancer).build().unwrap();
+            let client = LabClient::new(channel);
+            all_ready(client.channel(), 4).await;
+            let before: Vec<usize> = logs.iter().map(Log::started).collect();
+            for _ in 0..40 {
+                let call = client.echo("x".into());
+                match by_metadata {
+                    true => call.metadata("tenant", "a").await.unwrap(),
+                    false => call.hash_key(7).await.unwrap(),
+                };
+            }
+            let shares: Vec<usize> =
+                logs.iter().zip(before).map(|(log, before)| log.started() - before).collect();
+            // The first ones may have gone elsewhere, while not all were known to be there.
+            assert!(shares.iter().any(|share| *share >= 35), "{shares:?}");
+            drop(client);
+        }
+        for server in servers {
+            drained(server).await;
+        }
+    });
+}
+
+#[test]
+fn whom_the_balancer_will_never_choose_is_not_connected_to() {
+    bench(async |bench| {
+        let (servers, _, addresses) = servers(&bench, 5).await;
+        let list = List::new();
+        list.set(&addresses);
+        let balancer = Subset::new(RoundRobin, 2).with_seed(7);
+        let channel = Channel::builder("list://lab").resolver(list).balancer(balancer).build().unwrap();
+        let client = LabClient::new(channel);
+        all_ready(client.channel(), 2).await;
+        for _ in 0..20 {
+            client.echo("x".into()).await.unwrap();
+        }
+        let snapshot = client.channel().snapshot();
+        assert_eq!((snapshot.servers, snapshot.pool.opened), (2, 2), "{snapshot:?}");
+        drop(client);
+        for server in servers {
+            drained(server).await;
+        }
+    });
+}
+
+#[test]
+fn a_list_that_changes_all_the_time_costs_no_call_and_keeps_what_is_known() {
+    bench(async |bench| {
+        let (servers, logs, addresses) = servers(&bench, 4).await;
+        let list = List::new();
+        list.set(&addresses);
+        let client = LabClient::new(list.channel());
+        all_ready(client.channel(), 4).await;
+        let load = {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for n in 0..1_000 {
+                    client.echo(n.to_string()).await.unwrap();
+                }
+            })
+        };
+        let mut turn = 0;
+        while !load.is_finished() {
+            // One is away each time, and comes back before it is forgotten.
+            turn += 1;
+            list.set(
+                addresses.iter().enumerate().filter(|(at, _)| *at != turn % 4).map(|(_, address)| address),
+            );
+            tokio::time::sleep(ms(10)).await;
+        }
+        load.await.unwrap();
+        list.set(&addresses);
+        until("all are there", || client.channel().snapshot().servers == 4).await;
+        assert_eq!(client.channel().snapshot().pool.opened, 4, "no connection was made twice");
+        assert_eq!(logs.iter().map(Log::started).sum::<usize>(), 1_000);
+        drop(client);
+        for server in servers {
+            drained(server).await;
+        }
+    });
+}
+
+#[test]
 fn a_server_that_says_it_is_not_well_gets_no_calls() {
     bench(async |bench| {
         let (servers, logs, addresses) = servers(&bench, 2).await;
@@ -389,7 +481,7 @@ fn a_server_that_says_it_is_not_well_gets_no_calls() {
         };
         let status = within(secs(5), failed()).await;
         assert_eq!((status.code(), status.certainty()), (Code::Unavailable, Certainty::NotSent));
-        assert!(status.message().contains("NotServing"), "{status}");
+        assert!(status.message().contains("\"test.Lab\" is not well"), "{status}");
         drop(client);
         for server in servers {
             drained(server).await;

@@ -119,10 +119,11 @@ fn the_budget_of_a_deadline_that_passed_is_readable_hop_by_hop() {
         })
         .await;
         let began = Instant::now();
-        let status = chain.client().run("x".into()).timeout(ms(300)).await.unwrap_err();
+        // Each hop keeps a fiftieth of the time to report in: with much time that is enough on a busy machine, too.
+        let status = chain.client().run("x".into()).timeout(ms(1500)).await.unwrap_err();
         let took = began.elapsed();
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
-        assert!(took >= ms(250) && took < ms(450), "{took:?}");
+        assert!(took >= ms(1250) && took < ms(2500), "{took:?}");
         assert_eq!(status.certainty(), Certainty::Executed, "{status}");
 
         let hops = status.hops();

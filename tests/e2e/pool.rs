@@ -232,7 +232,8 @@ fn connections_that_broke_are_replaced_before_they_are_needed() {
         let client = client(proxy.address(), config);
         client.channel().ready().await.unwrap();
         let pooled = Pooled { server, client, gate, log };
-        until("both are there", || pooled.statistics().open == 2).await;
+        // The proxy takes a connection a little later than the client has it.
+        until("both are there", || pooled.statistics().open == 2 && proxy.accepted() == 2).await;
         proxy.cut();
         until("both are there again", || {
             let statistics = pooled.statistics();

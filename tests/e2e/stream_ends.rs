@@ -185,11 +185,12 @@ fn a_panic_in_a_stream_is_internal_and_harms_nothing_else() {
 #[test]
 fn a_request_that_fails_half_way_fails_the_call() {
     bench(async |bench| {
-        let ended = Arc::new(AtomicBool::new(false));
-        let flag = ended.clone();
+        let (begun, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let flags = (begun.clone(), ended.clone());
         let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
-            let flag = flag.clone();
+            let (begun, flag) = flags.clone();
             async move {
+                begun.store(true, Ordering::SeqCst);
                 struct Dropped(Arc<AtomicBool>);
                 impl Drop for Dropped {
                     fn drop(&mut self) {
@@ -205,8 +206,15 @@ fn a_request_that_fails_half_way_fails_the_call() {
             }
         });
         let pair = rig.serve(&bench).await;
-        let items = (0..5).map(|n| Ok(number(n))).chain([Err(Status::data_loss("the disk is gone"))]);
-        let status = pair.client.up(Streaming::iter(items)).await.unwrap_err();
+        let (sender, items) = Streaming::channel(8);
+        let call = pair.client.up(items).start();
+        for n in 0..5 {
+            sender.send(number(n)).await.unwrap();
+        }
+        // A call that is given up before its server looks at it is not begun at all.
+        until("the handler has begun", || begun.load(Ordering::SeqCst)).await;
+        sender.fail(Status::data_loss("the disk is gone")).await.unwrap();
+        let status = call.await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::DataLoss, "the disk is gone"));
         until("the handler is gone", || ended.load(Ordering::SeqCst)).await;
 
@@ -300,6 +308,41 @@ fn a_reply_that_ends_first_ends_the_request() {
         let back = pair.client.both(Streaming::new(probe.watch(lines))).await.unwrap();
         assert_eq!(back.try_collect::<Vec<_>>().await.unwrap().len(), 3);
         probe.until_dropped().await;
+        pair.finish().await;
+    });
+}
+
+#[test]
+fn a_handler_that_drops_its_input_frees_the_sender_while_the_call_goes_on() {
+    bench(async |bench| {
+        let (go, wait) = tokio::sync::watch::channel(false);
+        let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
+            let mut wait = wait.clone();
+            async move {
+                let first = items.next().await.expect("an item")?;
+                drop(items);
+                let _ = wait.wait_for(|go| *go).await;
+                Ok(first.len() as u64)
+            }
+        });
+        let pair = rig.serve(&bench).await;
+        // One that always has an item, one that waits for its producer, and one whose items are large.
+        let probe = Probe::default();
+        let always = pair.client.up(Streaming::new(probe.watch(endless()))).start();
+        let (sender, items) = Streaming::channel(1);
+        let seldom = pair.client.up(items).start();
+        sender.send(number(1)).await.unwrap();
+        let sends = Probe::default();
+        let large = stream::iter((0..).map(|_| Bytes::from(vec![7; 3_000_000])));
+        let large = pair.client.up(Streaming::new(sends.watch(large))).start();
+        probe.until_dropped().await;
+        sends.until_dropped().await;
+        within(secs(5), sender.gone()).await;
+        assert!(sender.send(number(2)).await.is_err());
+        assert_eq!(pair.client.echo("meanwhile".into()).await.unwrap(), "meanwhile");
+        go.send(true).unwrap();
+        assert_eq!((always.await.unwrap(), seldom.await.unwrap()), (8, 8));
+        assert_eq!(large.await.unwrap(), 3_000_000);
         pair.finish().await;
     });
 }

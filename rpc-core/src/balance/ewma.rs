@@ -70,6 +70,11 @@ impl Ewma {
         }
     }
 
+    /// Forgets all samples.
+    pub(crate) fn clear(&self) {
+        self.0.store(0, Relaxed);
+    }
+
     /// The tick of the last sample.
     #[inline]
     pub(crate) fn last(&self) -> Option<u32> {

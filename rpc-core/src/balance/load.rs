@@ -147,9 +147,18 @@ impl Load {
     /// Ends an ejection. What it did before is not held against it, and its slow start begins.
     pub fn uneject(&self, now: Instant) {
         self.ejected_until.store(0, Relaxed);
-        self.consecutive_failures.store(0, Relaxed);
         self.take_counts();
+        self.forget();
         self.set_ready(now);
+    }
+
+    /// Forgets latency and failures: what is known of an endpoint that has come back is out of date. Like a new one it
+    /// then gets one call at once, and the rest by how that goes. An average would not let it: of two that are drawn the
+    /// one that hung for a second, a minute ago, still seems the worse one.
+    pub fn forget(&self) {
+        self.consecutive_failures.store(0, Relaxed);
+        self.latency.clear();
+        self.failing.clear();
     }
 
     /// Until when it is ejected, if it is. What is over is so only after [`uneject`](Self::uneject).

@@ -99,6 +99,27 @@ mod tests {
     }
 
     #[test]
+    fn one_that_hung_and_has_come_back_gets_one_call_at_once() {
+        let endpoints = endpoints(10);
+        called(&endpoints[0], 5_000 * MS, Outcome::FAILURE);
+        for endpoint in &endpoints {
+            called(endpoint, 10 * MS, Outcome::Success);
+        }
+        called(&endpoints[0], 5_000 * MS, Outcome::Success);
+        let later = now() + Duration::from_secs(30);
+        assert_eq!(share_of_first(&endpoints, later), 0, "its average remembers");
+        endpoints[0].load().uneject(later);
+        assert!(share_of_first(&endpoints, later) > 150);
+        let probe = endpoints[0].load().begin(later);
+        assert_eq!(share_of_first(&endpoints, later), 0, "one call, and not more before it has ended");
+        probe.finish(later + 10 * MS, Outcome::Success);
+        for endpoint in &endpoints[1..] {
+            endpoint.load().begin(later).finish(later + 10 * MS, Outcome::Success);
+        }
+        assert!(share_of_first(&endpoints, later + 10 * MS) > 50);
+    }
+
+    #[test]
     fn one_that_is_slow_gets_nothing_until_it_was_silent_for_long() {
         let endpoints = endpoints(10);
         called(&endpoints[0], 500 * MS, Outcome::Success);

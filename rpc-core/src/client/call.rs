@@ -323,7 +323,7 @@ impl<M: Method> Running<M> {
         let mut status = deadline.status(path);
         let since = |at: Instant| at.saturating_duration_since(deadline.since);
         status.hops_mut().push(Hop::unanswered(path, since(deadline.at), since(at)));
-        status
+        self.future.late(status)
     }
 }
 

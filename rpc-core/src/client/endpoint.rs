@@ -146,7 +146,7 @@ impl Making {
 impl Endpoint {
     pub(crate) fn new(address: Address, making: Arc<Making>) -> Self {
         let pool = &making.pool;
-        let line = pool.exclusive.then(|| Arc::new(Semaphore::new(pool.max_connections())));
+        let line = pool.exclusive.then(|| Arc::new(Semaphore::new(pool.most())));
         Self::of(Other::Server(address, making), line)
     }
 
@@ -177,7 +177,7 @@ impl Endpoint {
     #[inline]
     pub(crate) fn link(&self) -> Option<Arc<Link>> {
         match &self.0.other {
-            Other::Server(_, making) if making.pool.max_connections() == 1 && !making.pool.exclusive => {
+            Other::Server(_, making) if making.pool.most() == 1 && !making.pool.exclusive => {
                 self.0.lock().shelf.only().cloned()
             }
             Other::Server(..) if self.0.line.is_none() => match self.0.step(now()) {

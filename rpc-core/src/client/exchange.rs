@@ -60,6 +60,15 @@ impl EndpointCall {
         Self { to, at: None, lease: None, request, state: State::New, moves: 0, clock }
     }
 
+    /// The error of this call, whose time is up while it waits: with what it waits for, if it was not sent.
+    #[cold]
+    pub(crate) fn late(&self, status: Status) -> Status {
+        match self.state {
+            State::New | State::Connecting(_) => self.to.not_in_time(status),
+            _ => status,
+        }
+    }
+
     /// The connection to go to, if one can be named without waiting.
     #[inline]
     fn link(&mut self) -> Option<Arc<Link>> {

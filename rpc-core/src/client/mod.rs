@@ -4,7 +4,8 @@
 //! (one call: its options, its future), `stack` (the layers that every call of a channel passes), `destination` (where
 //! calls go below them: one server, or the `cluster` behind a name), `endpoint` (one server: connecting and
 //! reconnecting), [`pool`] (the connections to it), `exchange` (one request and its answer on a connection), `caller`
-//! (calls back to whoever called), `upload` and `download` (the items of a request, and of a reply).
+//! (calls back to whoever called), `upload` and `download` (the items of a request, and of a reply), `health` (whether a server
+//! wants calls).
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) mod destination;
 pub(crate) mod download;
 pub(crate) mod endpoint;
 pub(crate) mod exchange;
+#[cfg(feature = "macros")]
+pub mod health;
 pub mod pool;
 pub(crate) mod stack;
 pub mod target;

@@ -67,6 +67,17 @@ impl Calls {
     }
 }
 
+impl StackCall {
+    /// The error of this call, whose time is up while it waits.
+    #[cold]
+    pub(crate) fn late(&self, status: Status) -> Status {
+        match self {
+            Self::Bare(call) => call.late(status),
+            Self::Layered(_) | Self::Ended => status,
+        }
+    }
+}
+
 impl Future for StackCall {
     type Output = Result<Response, Status>;
 

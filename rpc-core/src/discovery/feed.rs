@@ -1,7 +1,7 @@
 //! [`Feed`]: what a registry tells its clients, and [`Feeds`]: one for each name, however many watch it.
 //!
 //! Every registry's client has the same duties: it keeps what it knew last, protects against lists that are too good or too
-//! bad to be true ([`view`](crate::discovery::view)), writes a [cache file](crate::discovery::cache) and reads it when it
+//! bad to be true ([`view`]), writes a [cache file](crate::discovery::cache) and reads it when it
 //! starts without its registry, and asks once for all who watch the same name. So each has only to say what it learns:
 //!
 //! ```

@@ -29,3 +29,10 @@ impl Source<Bytes> for Received {
         })
     }
 }
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // The call may go on for long: whoever sends is not left to wait for it.
+        self.0.stop();
+    }
+}

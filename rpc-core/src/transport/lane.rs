@@ -266,6 +266,13 @@ impl Reader {
         }
     }
 
+    /// No more is wanted, though the call may go on: its sender is told.
+    pub(crate) fn stop(&self) {
+        if let Some(id) = self.lane.stream() {
+            self.link.with(|state| state.wire.stop(id));
+        }
+    }
+
     /// Gives credit back for what was read.
     fn release(&mut self) {
         let cost = std::mem::take(&mut self.read);

@@ -123,6 +123,13 @@ impl ReceiveWindow {
         Consumed { grant: Some(grant), paid_back }
     }
 
+    /// Grants at once what is owed, however little: for a peer that may need it to complete a message.
+    pub fn flush(&mut self) -> Option<u32> {
+        let grant = std::mem::take(&mut self.owed);
+        self.left = self.left.saturating_add(grant);
+        (grant > 0).then_some(grant)
+    }
+
     /// Lends the peer what it needs beyond the window for a message of which `missing` bytes are still to come; gives
     /// the grant that should be sent, if any. What is lent is taken back as it is consumed.
     pub fn lend(&mut self, missing: u32) -> Option<u32> {

@@ -66,7 +66,7 @@ impl Kind {
         match self {
             Self::REQUEST => Some(flag::END | flag::MORE | flag::ONEWAY),
             Self::RESPONSE | Self::DATA => Some(flag::END | flag::MORE),
-            Self::CREDIT => Some(flag::ONEWAY),
+            Self::CREDIT => Some(flag::END | flag::ONEWAY),
             Self::SETTINGS | Self::END | Self::CANCEL | Self::PING | Self::PONG | Self::DRAIN => Some(0),
             _ if self.is_skippable() => Some(u8::MAX),
             _ => None,
@@ -82,6 +82,7 @@ impl Kind {
 /// The flags of a frame (§3.4).
 pub mod flag {
     /// REQUEST, RESPONSE, DATA: nothing more comes on this half of the stream after this message.
+    /// CREDIT on a stream: its sender wants nothing more of the other half (§9.4).
     pub const END: u8 = 0x01;
     /// REQUEST, RESPONSE, DATA: the message goes on in the next DATA frame of this stream.
     pub const MORE: u8 = 0x02;

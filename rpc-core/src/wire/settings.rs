@@ -33,6 +33,11 @@ pub struct Config {
     /// too much is answered `RESOURCE_EXHAUSTED`, a large one waits. Messages in parts leave a quarter of it to the
     /// others. The same again for answers to our calls. Default 128 MiB, at least twice `max_message`.
     pub max_buffered: usize,
+    /// How many bytes of items may wait for their readers, on all streams together. A stream that brings more is ended with
+    /// `RESOURCE_EXHAUSTED`, unless no more than 4 KiB of its items wait. So what a peer can make this side keep is this,
+    /// and 4 KiB for each of `max_streams`. Items of an answer that has ended belong to whoever holds its `Streaming`, and
+    /// are not counted. Default 192 MiB, at least 1 MiB.
+    pub max_unread: usize,
     /// How many of our calls may wait for a free stream. Default 65,536.
     pub max_pending: usize,
     /// How long the peer may take for its first frame. Default 10 s.
@@ -60,6 +65,7 @@ impl Default for Config {
             max_methods: 1024,
             max_metadata: 128,
             max_buffered: 128 * 1024 * 1024,
+            max_unread: 192 * 1024 * 1024,
             max_pending: 64 * 1024,
             handshake_timeout: Duration::from_secs(10),
             keepalive_interval: Some(Duration::from_secs(20)),
@@ -84,6 +90,7 @@ impl Config {
         self.oneway_credit = self.oneway_credit.clamp(least.oneway_credit, i32::MAX as u32);
         self.max_methods = self.max_methods.max(least.max_methods);
         self.max_buffered = self.max_buffered.max(2 * self.max_message as usize);
+        self.max_unread = self.max_unread.max(1024 * 1024);
         // A point in time that far away cannot be told from never, and one beyond the end of time is a panic.
         self.handshake_timeout = self.handshake_timeout.min(NEVER);
         self.keepalive_interval = self.keepalive_interval.map(|interval| interval.min(NEVER));

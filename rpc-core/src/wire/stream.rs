@@ -65,11 +65,15 @@ pub(crate) struct Stream {
     /// Bytes that count against `max_buffered` until the stream is closed: the request, what of the items was lent,
     /// and what waits to be sent.
     pub(crate) buffered: usize,
+    /// What of the window are items, or parts of one, that the reader has not taken.
+    pub(crate) unread: u32,
     pub(crate) state: State,
     /// What a oneway request holds of the credit for such requests; `None` if it is answered.
     pub(crate) oneway: Option<u32>,
     /// Whether the peer's half has ended.
     pub(crate) peer_ended: bool,
+    /// Whether we told the peer to end its half (§9.4): what still comes of it is dropped.
+    pub(crate) stopped: bool,
     /// Whether our half has ended, or will with what is in the outbox: nothing may be added. On a stream of the peer's
     /// it says as well that the handler is done.
     pub(crate) ended: bool,

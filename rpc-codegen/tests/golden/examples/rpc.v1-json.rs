@@ -41,7 +41,93 @@ const _: () = {
         }
     }
 
+    impl json::Message for HealthCheckRequest {
+        const NAME: &'static str = "rpc.v1.HealthCheckRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("service", &self.service)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "service" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.service),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for HealthCheckResponse {
+        const NAME: &'static str = "rpc.v1.HealthCheckResponse";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Enum<health_check_response::ServingStatus>>, _>("status", &self.status)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "status" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Enum<health_check_response::ServingStatus>>, _>(&mut self.status),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Enumeration for health_check_response::ServingStatus {
+        const NAME: &'static str = "rpc.v1.HealthCheckResponse.ServingStatus";
+
+        fn name(number: i32) -> ::core::option::Option<&'static str> {
+            match number {
+                0 => Some("UNKNOWN"),
+                1 => Some("SERVING"),
+                2 => Some("NOT_SERVING"),
+                3 => Some("SERVICE_UNKNOWN"),
+                _ => None,
+            }
+        }
+
+        fn number(name: &str) -> ::core::option::Option<i32> {
+            match name {
+                "UNKNOWN" => Some(0),
+                "SERVING" => Some(1),
+                "NOT_SERVING" => Some(2),
+                "SERVICE_UNKNOWN" => Some(3),
+                _ => None,
+            }
+        }
+    }
+
     json::serde!(
         MethodPolicy,
+        HealthCheckRequest,
+        HealthCheckResponse,
     );
 };

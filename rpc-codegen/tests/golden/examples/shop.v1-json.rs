@@ -324,6 +324,228 @@ const _: () = {
         }
     }
 
+    impl json::Message for LevelRequest {
+        const NAME: &'static str = "shop.v1.LevelRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("item", &self.item)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "item" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.item),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for LevelReply {
+        const NAME: &'static str = "shop.v1.LevelReply";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("left", &self.left)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "left" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.left),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for ReserveRequest {
+        const NAME: &'static str = "shop.v1.ReserveRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("key", &self.key)?;
+            out.field::<json::Implicit<json::Scalar>, _>("item", &self.item)?;
+            out.field::<json::Implicit<json::Scalar>, _>("quantity", &self.quantity)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "key" => Some(0),
+                "item" => Some(1),
+                "quantity" => Some(2),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.key),
+                1 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.item),
+                2 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.quantity),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for ReserveReply {
+        const NAME: &'static str = "shop.v1.ReserveReply";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("reserved", &self.reserved)?;
+            out.field::<json::Implicit<json::Scalar>, _>("left", &self.left)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "reserved" => Some(0),
+                "left" => Some(1),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.reserved),
+                1 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.left),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for SignUpRequest {
+        const NAME: &'static str = "shop.v1.SignUpRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("name", &self.name)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "name" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.name),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for GetUserRequest {
+        const NAME: &'static str = "shop.v1.GetUserRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("id", &self.id)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "id" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.id),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for User {
+        const NAME: &'static str = "shop.v1.User";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("id", &self.id)?;
+            out.field::<json::Implicit<json::Scalar>, _>("name", &self.name)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "id" => Some(0),
+                "name" => Some(1),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.id),
+                1 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.name),
+                _ => Ok(()),
+            }
+        }
+    }
+
     json::serde!(
         Money,
         Product,
@@ -333,5 +555,12 @@ const _: () = {
         PayRequest,
         PayReply,
         Event,
+        LevelRequest,
+        LevelReply,
+        ReserveRequest,
+        ReserveReply,
+        SignUpRequest,
+        GetUserRequest,
+        User,
     );
 };

@@ -107,9 +107,24 @@ impl Keeper {
         for kept in self.kept.values_mut() {
             kept.left.get_or_insert(at);
         }
-        for instance in self.shared.settings.filter.apply(list).instances() {
-            self.meet(instance, at);
+        let list = self.shared.settings.filter.apply(list);
+        let endpoints: Vec<_> = list.instances().iter().map(|instance| self.known(instance, at)).collect();
+        match self.shared.balancer.narrow(&endpoints) {
+            None => list.instances().iter().for_each(|instance| self.meet(instance, at)),
+            // Whom the balancer will never choose is not connected to.
+            Some(few) => {
+                few.iter().filter_map(|&at| list.instances().get(at)).for_each(|one| self.meet(one, at));
+            }
         }
+    }
+
+    /// An instance as the balancer sees it, whether it was met before or not.
+    fn known(&self, instance: &Instance, at: Instant) -> balance::Endpoint {
+        let load = match self.kept.get(&instance.id) {
+            Some(kept) => kept.member.load.clone(),
+            None => Arc::new(Load::of(instance, at)),
+        };
+        balance::Endpoint::new(Arc::new(instance.clone()), load)
     }
 
     /// An instance is on the list.

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::balance::Load;
-use crate::client::cluster::health::follow;
+use crate::client::channel::Channel;
 use crate::client::endpoint::Endpoint;
+use crate::client::health::HealthWatch;
 use crate::context::now;
-use crate::discovery::Instance;
-use crate::status::Status;
+use crate::discovery::{Instance, State};
+use crate::status::{Certainty, Status};
 
 /// One server of a name.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ impl Member {
     /// The same server, by another description.
     pub(super) fn described(&self, instance: Instance) -> Self {
         let Self { mark, patience, .. } = *self;
+        if instance.started != self.instance.started {
+            // The same place, and another process: it is cold again.
+            self.load.set_ready(now());
+        }
         let (endpoint, load) = (self.endpoint.clone(), self.load.clone());
         Self {
             instance: Arc::new(instance),
@@ -116,17 +121,34 @@ pub(super) async fn tend(
                 }
             }
         };
-        load.set_ready(now());
+        // Whoever is there now may be well, or another process: what is known is out of date.
+        load.forget();
         match &health {
             None => {
                 readiness.set(Ready::Yes);
                 link.unusable().await;
             }
-            Some(service) => tokio::select! {
-                () = link.unusable() => {}
-                () = follow(&endpoint, service, &readiness) => {}
-            },
+            Some(service) => {
+                let mut watch = HealthWatch::new(Channel::over(endpoint.clone()), &**service);
+                loop {
+                    tokio::select! {
+                        () = link.unusable() => break,
+                        state = watch.changed() => readiness.set(said(service, state)),
+                    }
+                }
+            }
         }
         readiness.set(Ready::Connecting);
+    }
+}
+
+/// What a server says of its health.
+fn said(service: &str, state: State) -> Ready {
+    match state {
+        State::Up => Ready::Yes,
+        _ => {
+            let status = Status::unavailable(format!("the server says that {service:?} is not well"));
+            Ready::No(status.with_certainty(Certainty::NotSent))
+        }
     }
 }

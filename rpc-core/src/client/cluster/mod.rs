@@ -1,6 +1,6 @@
 //! The servers behind a name: found by a resolver, kept connected, and chosen from for each call.
 //!
-//! In reading order: `member` (one of them, and the task that keeps it connected), `health` (what it says of itself), `keeper` (the task that follows the
+//! In reading order: `member` (one of them, and the task that keeps it connected), `keeper` (the task that follows the
 //! resolver and publishes whom to choose from), and here, what a call does: it looks at what was published last,
 //! lets the picker choose, and waits for the next publication if there is nobody.
 //!
@@ -14,7 +14,6 @@
 //! A call never takes a lock here. What is learnt of a server (connections, latency, failures) belongs to its id and
 //! survives changes of the list, and its absence for a moment.
 
-mod health;
 mod keeper;
 pub(super) mod member;
 
@@ -35,6 +34,7 @@ use crate::client::endpoint::Making;
 use crate::context::now;
 use crate::discovery::Filter;
 use crate::discovery::resolver::{self, Name};
+use crate::metadata::Metadata;
 use crate::status::{Certainty, Status};
 
 /// The servers behind a name.
@@ -104,11 +104,17 @@ pub(crate) struct Wish {
     /// The servers that this call has failed at.
     pub(crate) tried: Vec<u64>,
     pub(crate) wait: bool,
+    metadata: Metadata,
 }
 
 impl Wish {
     pub(crate) fn of(request: &Request) -> Self {
-        Self { key: request.hash_key, tried: request.tried.as_slice().to_vec(), wait: request.wait_for_ready }
+        Self {
+            key: request.hash_key,
+            tried: request.tried.as_slice().to_vec(),
+            wait: request.wait_for_ready,
+            metadata: request.metadata().clone(),
+        }
     }
 }
 
@@ -136,7 +142,8 @@ impl Cluster {
     /// A server for this call, if the picker has one.
     pub(crate) fn choose(&self, request: &Request) -> Option<Chosen> {
         let published = self.shared.published.load();
-        match published.choose(request.hash_key, request.tried.as_slice(), request.wait_for_ready) {
+        let tried = request.tried.as_slice();
+        match published.choose(request.hash_key, request.metadata(), tried, request.wait_for_ready) {
             Choice::Chosen(chosen) => Some(chosen),
             Choice::Wait | Choice::Failed(_) => None,
         }
@@ -151,7 +158,8 @@ impl Cluster {
         loop {
             let changed = self.shared.changed.notified();
             self.keep();
-            let choice = self.shared.published.load().choose(wish.key, &wish.tried, wish.wait);
+            let choice =
+                self.shared.published.load().choose(wish.key, &wish.metadata, &wish.tried, wish.wait);
             let chosen = match choice {
                 Choice::Chosen(chosen) => chosen,
                 Choice::Failed(status) => return Err(status),
@@ -229,7 +237,7 @@ impl Drop for Cluster {
 }
 
 impl Published {
-    fn choose(&self, key: Option<u64>, tried: &[u64], wait: bool) -> Choice {
+    fn choose(&self, key: Option<u64>, metadata: &Metadata, tried: &[u64], wait: bool) -> Choice {
         let Some(picker) = &self.picker else {
             return match &self.failure {
                 Some(status) if !wait => Choice::Failed(status.clone()),
@@ -244,8 +252,8 @@ impl Published {
             &places
         };
         let at = now();
-        match picker.pick(&Pick::new(at).with_key(key).with_tried(tried)).and_then(|at| self.members.get(at))
-        {
+        let pick = Pick::new(at).with_key(key).with_metadata(metadata).with_tried(tried);
+        match picker.pick(&pick).and_then(|at| self.members.get(at)) {
             Some(member) => Choice::Chosen(Chosen::new(member.clone(), member.load.begin(at))),
             None => Choice::Wait,
         }

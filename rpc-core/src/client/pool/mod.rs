@@ -81,16 +81,13 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(super) fn max_connections(&self) -> usize {
+    pub(super) fn most(&self) -> usize {
         self.max_connections.max(1)
     }
 
     /// Whether there is anything to see to while no call asks for a connection.
     pub(super) fn needs_grooming(&self) -> bool {
-        self.max_connections() > 1
-            || self.min_idle > 0
-            || self.idle_timeout.is_some()
-            || self.max_lifetime.is_some()
+        self.most() > 1 || self.min_idle > 0 || self.idle_timeout.is_some() || self.max_lifetime.is_some()
     }
 }
 

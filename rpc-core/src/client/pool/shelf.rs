@@ -160,14 +160,14 @@ impl<C: Connection> Shelf<C> {
     pub(in crate::client) fn may_dial(&self, config: &Config, dialing: usize, now: Instant) -> bool {
         // An old one does not count: its successor may come before it goes.
         let open = self.entries.iter().filter(|entry| entry.taken || !entry.is_old(now)).count();
-        open + dialing < config.max_connections() && dialing < config.max_dials.max(1)
+        open + dialing < config.most() && dialing < config.max_dials.max(1)
     }
 
     /// Puts the shelf in order: closes what is old or idle for too long, and says what is missing.
     pub(in crate::client) fn groom(&mut self, config: &Config, dialing: usize, now: Instant) -> Groomed {
         let mut wanted = self.retire(config, now);
         let idle = self.close_idle(config, now);
-        wanted = wanted.max(config.min_idle.min(config.max_connections()).saturating_sub(idle));
+        wanted = wanted.max(config.min_idle.min(config.most()).saturating_sub(idle));
         let mut dial = 0;
         while dial + dialing < wanted && self.may_dial(config, dialing + dial, now) {
             dial += 1;

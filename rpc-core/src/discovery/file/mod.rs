@@ -3,7 +3,7 @@
 //! In reading order: this file (the registry and its resolver), `folder` (what a folder says, and who in it is alive),
 //! `entry` (the task that keeps one instance registered), `write` (files that are whole or not there).
 //!
-//! Each instance is a file, `<folder>/<service>/<id>.json`: its [`Record`](crate::discovery::record::Record), and how long
+//! Each instance is a file, `<folder>/<service>/<id>.json`: its [`Record`], and how long
 //! it outlives its last sign of life. Its owner touches it three times within that; who has not seen it touched for
 //! longer takes it for dead, by a clock of its own that nobody can set. A process that is killed is so found out; one that
 //! was stopped comes back with its next touch.

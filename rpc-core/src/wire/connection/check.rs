@@ -15,13 +15,17 @@ pub struct Credit {
 }
 
 impl Connection {
-    /// The credit of a stream, or of the connection.
+    /// The credit of a stream, or of the connection. A stream that was stopped has none to speak of: what its peer has left
+    /// will not be used.
     #[doc(hidden)]
     pub fn credit(&self, stream: Option<StreamId>) -> Option<Credit> {
         let (send, receive) = match stream {
             None => (self.send_window, self.receive_window),
             Some(id) => {
                 let (_, stream) = self.streams.iter().find(|(found, _)| *found == id)?;
+                if stream.stopped {
+                    return None;
+                }
                 (stream.send, stream.receive)
             }
         };
@@ -52,6 +56,7 @@ impl Connection {
         };
         let (mut local, mut remote, mut oneway) = (0, 0, 0);
         let (mut used, mut waiting) = ([0; 2], [0; 2]);
+        let mut unread = 0;
         for (id, stream) in self.streams.iter() {
             let side = self.side(id);
             if self.is_local(id) != (stream.state == State::Open) {
@@ -64,6 +69,7 @@ impl Connection {
                 (_, Some(cost)) => oneway += u64::from(cost),
             }
             used[side] += stream.buffered;
+            unread += u64::from(stream.unread);
             if let Some(inbox) = &stream.inbox {
                 used[side] += inbox.held;
                 if inbox.place != Place::Reserved {
@@ -89,6 +95,11 @@ impl Connection {
             {
                 return Err(format!("stream {id} waits for a turn that will not come"));
             }
+        }
+        is("what is unread", self.unread as u64, unread)?;
+        let most = self.config.max_unread + self.streams.len() * super::unread::SHARE as usize;
+        if self.unread > most {
+            return Err(format!("{} bytes of items wait for their readers", self.unread));
         }
         is("local_open", u64::from(self.local_open), local)?;
         is("remote_open", u64::from(self.remote_open), remote)?;

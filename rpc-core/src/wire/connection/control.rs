@@ -10,7 +10,7 @@ use super::super::stream::{State, StreamId};
 use super::{Connection, Event};
 use crate::status::Status;
 
-/// How many CANCEL frames for streams that are closed a peer may send beyond one for each request (§11.3): a cancel
+/// How many CANCEL frames for streams that are closed, and stops of halves that have ended, a peer may send beyond one for each request (§11.3): a cancel
 /// may cross its reply, but only once.
 pub(super) const LATE_CANCELS: u32 = 1_000;
 
@@ -171,6 +171,14 @@ impl Connection {
         Ok(())
     }
 
+    /// A cancel or a stop came for what is over.
+    pub(super) fn late_cancel(&mut self) -> Result<(), ConnectionError> {
+        self.late_cancels = self.late_cancels.checked_sub(1).ok_or_else(|| {
+            ConnectionError::ours(ErrorCode::TooManyCheapFrames, "more cancels than requests")
+        })?;
+        Ok(())
+    }
+
     fn on_cancel(&mut self, now: Instant, id: StreamId, header: &[u8]) -> Result<(), ConnectionError> {
         if id.0 == 0 || !self.was_opened(id) {
             return Err(protocol(format!("CANCEL of stream {id}, which was not opened")));
@@ -181,9 +189,7 @@ impl Connection {
         match state {
             // It crossed our answer.
             None | Some((State::Cancelled, _)) => {
-                self.late_cancels = self.late_cancels.checked_sub(1).ok_or_else(|| {
-                    ConnectionError::ours(ErrorCode::TooManyCheapFrames, "more cancels than requests")
-                })?;
+                self.late_cancel()?;
             }
             Some(_) if local => {
                 if let Some(stream) = self.free(id) {
@@ -219,6 +225,9 @@ impl Connection {
         let Ok(bytes) = header.try_into().map(u32::from_le_bytes) else {
             return Err(protocol("a CREDIT frame whose header is not 4 bytes"));
         };
+        if flags & flag::END != 0 {
+            return self.on_stop(id, flags, bytes);
+        }
         if bytes == 0 {
             self.keepalive.cheap_frame(now)?;
         }

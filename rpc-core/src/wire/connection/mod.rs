@@ -16,7 +16,9 @@ mod open;
 mod receive;
 mod room;
 mod send;
+mod stop;
 mod time;
+mod unread;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -76,7 +78,8 @@ pub enum Event {
         /// The message.
         body: Bytes,
     },
-    /// There is room again for items of a stream whose [`send_item`](Connection::send_item) said that there was none.
+    /// There is room again for items of a stream whose [`send_item`](Connection::send_item) said that there was none; or
+    /// the peer wants no more of them: then [`item_room`](Connection::item_room) is `None`.
     Sendable {
         /// The stream.
         stream: StreamId,
@@ -184,6 +187,8 @@ pub struct Connection {
     /// What is kept of messages on the peer's streams, and on ours. Two, because a handler that holds room on the one
     /// side may wait for an answer on the other.
     rooms: [room::Room; 2],
+    /// Bytes of items that wait for their readers.
+    unread: usize,
 
     out: Transmit,
     /// All bytes that ever entered the out-buffer.
@@ -237,6 +242,7 @@ impl Connection {
             receive_window: ReceiveWindow::new(config.connection_credit),
             receive_oneway: ReceiveWindow::new(config.oneway_credit),
             rooms: Default::default(),
+            unread: 0,
             out: Transmit::default(),
             queued: 0,
             written: 0,

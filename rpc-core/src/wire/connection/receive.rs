@@ -116,9 +116,11 @@ impl Connection {
             send: SendWindow::new(self.peer.stream_credit),
             receive,
             buffered: 0,
+            unread: 0,
             state: State::Running,
             oneway: cost,
             peer_ended: end && !more,
+            stopped: false,
             ended: false,
             answered: false,
             blocked: false,
@@ -255,7 +257,7 @@ impl Connection {
     }
 
     /// Ends a call of ours with this status, and tells the peer if it would go on.
-    fn give_up(
+    pub(super) fn give_up(
         &mut self,
         now: Instant,
         id: StreamId,
@@ -294,6 +296,11 @@ impl Connection {
             // Late: the stream was answered or given up while this was under way.
             return Ok(());
         };
+        if stream.stopped {
+            // It crossed our stop. Nothing of it is kept.
+            stream.peer_ended |= end;
+            return stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"));
+        }
         if let Some(inbox) = &mut stream.inbox {
             stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
             let total = inbox.total as usize;
@@ -309,6 +316,9 @@ impl Connection {
                 inbox.bytes.reserve((2 * here).min(total) - inbox.bytes.len());
             }
             inbox.bytes.extend_from_slice(&body);
+            if matches!(inbox.of, InboxOf::Item) && !self.note_unread(id, body.len() as u32) {
+                return self.crowded_out(now, id);
+            }
             if !more {
                 self.complete(now, id);
             }
@@ -330,6 +340,9 @@ impl Connection {
                 ErrorCode::TooLarge,
                 format!("an item of {total} bytes on stream {id}; the limit is {max}"),
             ));
+        }
+        if !self.note_unread(id, body.len() as u32 + ITEM_COST) {
+            return self.crowded_out(now, id);
         }
         if more {
             self.begin_message(id, total as u32, &body, end, InboxOf::Item);

@@ -60,14 +60,21 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(id) else { return };
         let held = total.min(self.config.stream_credit) as usize;
         self.rooms[side].used += held;
-        let place = if held == total as usize {
+        let is_item = matches!(of, InboxOf::Item);
+        let cost = if is_item { ITEM_COST } else { 0 };
+        let grant = if is_item { stream.receive.flush() } else { None };
+        let place = if total.saturating_add(cost) <= self.config.stream_credit {
             Place::Reserved
-        } else if matches!(of, InboxOf::Item) && stream.receive.taken() > first.len() as u32 + ITEM_COST {
+        } else if is_item && stream.receive.taken() > first.len() as u32 + ITEM_COST {
             Place::Behind
         } else {
             Place::Queued
         };
         stream.inbox = Some(Box::new(Inbox { total, bytes: BytesMut::from(first), end, of, held, place }));
+        if let Some(grant) = grant {
+            // What was not worth a frame may be what the rest of the item needs.
+            self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
+        }
         if place != Place::Reserved {
             self.rooms[side].waiting += held;
         }
@@ -222,15 +229,22 @@ impl Connection {
     /// The reader took items that cost this much, their lengths and [`ITEM_COST`] for each: grants it again.
     pub(crate) fn release_cost(&mut self, id: StreamId, cost: usize) {
         let side = self.side(id);
-        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.stopped) else { return };
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let partial = match stream.inbox.as_deref() {
             Some(Inbox { of: InboxOf::Item, bytes, .. }) => bytes.len() as u32 + ITEM_COST,
             _ => 0,
         };
         // An item that is not whole cannot have been read.
-        let Consumed { grant, paid_back } =
-            stream.receive.consume(cost.min(stream.receive.taken().saturating_sub(partial)));
+        let cost = cost.min(stream.receive.taken().saturating_sub(partial));
+        let read = cost.min(stream.unread);
+        stream.unread -= read;
+        self.unread -= read as usize;
+        let Consumed { grant, paid_back } = stream.receive.consume(cost);
+        let grant = match (grant, partial) {
+            (None, 1..) => stream.receive.flush(),
+            (grant, _) => grant,
+        };
         let room = (paid_back as usize).min(stream.buffered);
         stream.buffered -= room;
         if let Some(grant) = grant.filter(|_| stream.state != State::Cancelled) {

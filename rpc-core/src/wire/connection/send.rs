@@ -324,26 +324,32 @@ impl Connection {
         }
     }
 
+    /// Ends a call of the peer's with an error, while its handler is still there.
+    pub(super) fn send_end(&mut self, id: StreamId, answered: bool, head: &ResponseHead) {
+        let (mark, header) = self.out.begin(head.size_hint());
+        head.encode(header);
+        let (kind, flags) = if answered { (Kind::END, 0) } else { (Kind::RESPONSE, flag::END) };
+        self.finish_frame(mark, kind, flags, id.0, &Bytes::new());
+    }
+
     /// Refuses a request that has no stream yet.
     pub(super) fn refuse(&mut self, id: StreamId, oneway_cost: Option<u32>, status: Status) {
         if let Some(cost) = oneway_cost {
             self.return_oneway(cost);
             return;
         }
-        let head = ResponseHead::refusal(status);
-        let (mark, header) = self.out.begin(head.size_hint());
-        head.encode(header);
-        self.finish_frame(mark, Kind::RESPONSE, flag::END, id.0, &Bytes::new());
+        self.send_end(id, false, &ResponseHead::refusal(status));
     }
 
     /// Removes a stream, and gives back all that it held.
     #[inline]
     pub(super) fn free(&mut self, id: StreamId) -> Option<Freed> {
         let take = |stream: &mut Stream| {
-            let &mut Stream { token, state, oneway, buffered, .. } = stream;
-            (token, state, oneway, buffered, stream.inbox.take())
+            let &mut Stream { token, state, oneway, buffered, unread, .. } = stream;
+            (token, state, oneway, buffered, unread, stream.inbox.take())
         };
-        let (token, state, oneway, buffered, inbox) = self.streams.close(id, take)?;
+        let (token, state, oneway, buffered, unread, inbox) = self.streams.close(id, take)?;
+        self.unread -= unread as usize;
         if let Some(inbox) = inbox {
             self.leave_inbox(id, &inbox);
         }

@@ -8,9 +8,11 @@
 //! | `edges` | every edge of the diagram in `stream.rs` |
 //! | `flow` | credit, large messages, fairness, back-pressure |
 //! | `items` | streams of items |
+//! | `stop` | a request whose items nobody wants any more |
 //! | `time` | deadlines, keepalive, drain, loss |
 //! | `hostile`, `hostile_stream` | every rule of PROTOCOL.md, broken |
 //! | `properties` | round trips, splits, conservation |
+//! | `unread` | items that nobody reads, on many streams |
 //! | `vectors` | golden bytes |
 
 use crate::wire;
@@ -24,5 +26,7 @@ mod operations;
 mod pair;
 mod properties;
 mod script;
+mod stop;
 mod time;
+mod unread;
 mod vectors;

@@ -126,13 +126,14 @@ fn made() -> Vec<(&'static str, Frame)> {
     server.respond(now, StreamId(3), &ResponseHead::error(status), Bytes::new(), true);
     server.respond(now, StreamId(5), &ResponseHead::default(), Bytes::new(), false);
     server.send_item(now, StreamId(5), "item".into(), false).unwrap();
+    server.stop(StreamId(5));
     carry(
         &mut server,
         &mut client,
-        &["response", "response_error", "response_stream", "data_item"],
+        &["response", "response_error", "response_stream", "data_item", "stop"],
         &mut frames,
     );
-    client.finish(now, StreamId(5), None);
+    // That stop has ended the request.
     let Ok(Opened::Stream(id)) = client.open(now, &head(0), &"x".into(), open(true)) else { panic!() };
     client.cancel(now, id, CancelReason::Deadline);
     carry(&mut client, &mut server, &["end", "", "cancel"], &mut frames);
@@ -238,6 +239,7 @@ fn the_decoder_understands_the_golden_bytes() {
         "response_error",
         "response_stream",
         "data_item",
+        "stop",
         "end_of_response",
         "credit_of_connection",
         "drain",
@@ -250,6 +252,7 @@ fn the_decoder_understands_the_golden_bytes() {
         Event::Response { head: error, .. },
         Event::Response { end: false, .. },
         Event::Item { body: item, .. },
+        Event::Sendable { .. },
         Event::Ended { head: Some(ended), .. },
         Event::Draining,
     ] = &events[..]
