@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -153,7 +154,7 @@ pub fn run(policy: &Policy, scenario: Scenario, size: Size) -> Report {
 
 impl Fleet {
     fn new(policy: &Policy, scenario: Scenario, size: Size) -> Self {
-        let start = Instant::now();
+        let start = beginning();
         let mut fleet = Self {
             scenario,
             servers: Vec::new(),
@@ -293,4 +294,11 @@ impl Keys {
         let at = dice.f64() * self.upto.last().copied().unwrap_or_default();
         self.upto.partition_point(|upto| *upto < at) as u64
     }
+}
+
+/// When every run begins. The same moment for all of this process: averages keep time in ticks, and a run that begins at
+/// another part of a tick is another run.
+fn beginning() -> Instant {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    *BEGINNING.get_or_init(Instant::now)
 }
