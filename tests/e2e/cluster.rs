@@ -30,7 +30,8 @@ impl List {
     }
 
     fn channel(&self) -> Channel {
-        Channel::builder("list://lab").resolver(self.clone()).build().unwrap()
+        // One after the other, so that each server is sure of its share.
+        Channel::builder("list://lab").resolver(self.clone()).balancer(RoundRobin).build().unwrap()
     }
 }
 
@@ -269,8 +270,8 @@ fn a_server_that_dies_costs_no_call_that_may_be_repeated() {
         let (mut servers, logs, addresses) = servers(&bench, 3).await;
         let list = List::new();
         list.set(&addresses);
-        let channel =
-            Channel::builder("list://lab").resolver(list).layer(RetryLayer::new(Policy::default())).build();
+        let retry = RetryLayer::new(Policy::default());
+        let channel = Channel::builder("list://lab").resolver(list).balancer(RoundRobin).layer(retry).build();
         let client = LabClient::new(channel.unwrap());
         all_ready(client.channel(), 3).await;
         let load = {
