@@ -299,6 +299,7 @@ impl<L> Builder<L> {
     /// Asks each server of a name how this service does, and sends calls only to those that say that it is well: see
     /// [`server::health`]. The empty name asks for the server as a whole. Default: a connection is enough. Means nothing
     /// for an address.
+    #[cfg(feature = "macros")]
     pub fn health_check(mut self, service: &str) -> Self {
         self.settings.cluster.health = Some(service.into());
         self

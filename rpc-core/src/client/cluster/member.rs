@@ -6,12 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::balance::Load;
+#[cfg(feature = "macros")]
 use crate::client::channel::Channel;
 use crate::client::endpoint::Endpoint;
+#[cfg(feature = "macros")]
 use crate::client::health::HealthWatch;
 use crate::context::now;
-use crate::discovery::{Instance, State};
-use crate::status::{Certainty, Status};
+use crate::discovery::Instance;
+#[cfg(feature = "macros")]
+use crate::discovery::State;
+#[cfg(feature = "macros")]
+use crate::status::Certainty;
+use crate::status::Status;
 
 /// One server of a name.
 #[derive(Debug)]
@@ -124,10 +130,7 @@ pub(super) async fn tend(
         // Whoever is there now may be well, or another process: what is known is out of date.
         load.forget();
         match &health {
-            None => {
-                readiness.set(Ready::Yes);
-                link.unusable().await;
-            }
+            #[cfg(feature = "macros")]
             Some(service) => {
                 let mut watch = HealthWatch::new(Channel::over(endpoint.clone()), &**service);
                 loop {
@@ -137,12 +140,17 @@ pub(super) async fn tend(
                     }
                 }
             }
+            _ => {
+                readiness.set(Ready::Yes);
+                link.unusable().await;
+            }
         }
         readiness.set(Ready::Connecting);
     }
 }
 
 /// What a server says of its health.
+#[cfg(feature = "macros")]
 fn said(service: &str, state: State) -> Ready {
     match state {
         State::Up => Ready::Yes,
