@@ -40,7 +40,7 @@ macro_rules! variants {
         }
 
         $(
-            #[doc = concat!("A call: ", $name, ".")]
+            #[doc = concat!("A call: `", $name, "`.")]
             #[derive(Clone, Copy, Debug)]
             pub struct $mode;
             impl Mode for $mode { $($body)* }
