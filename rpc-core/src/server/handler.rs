@@ -15,21 +15,21 @@ use crate::stream::Streaming;
 ///
 /// The request is decoded before the future is made: what is boxed is then the message, and not the whole request.
 #[inline]
-pub fn serve<M, F, Fut>(mut request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
+pub fn serve<M, F, Fut>(request: &mut Request, handler: F) -> BoxFuture<Result<Response, Status>>
 where
     M: Method,
     F: FnOnce(M::Input) -> Fut + Send + 'static,
     Fut: Future<Output = Result<M::Output, M::Error>> + Send,
 {
     let Some(codec) = M::CODECS.iter().find(|codec| codec.info.id == request.codec()) else {
-        return failed(unknown_codec::<M>(&request));
+        return failed(unknown_codec::<M>(request));
     };
     let mut context = std::mem::take(&mut request.context);
     if let Some(metadata) = request.take_changed_metadata() {
         // A layer has changed what the call came with.
         context = context.with_metadata(metadata);
     }
-    let message = match input::<M>(codec, &mut request) {
+    let message = match input::<M>(codec, request) {
         Ok(message) => message,
         Err(status) => return failed(status),
     };
