@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::balance::endpoint::Endpoint;
-use crate::balance::load::{Load, View, stamp};
+use crate::balance::load::{Load, Now};
 use crate::balance::picker::Pick;
 use crate::balance::weighted_random::{Draw, another};
 
@@ -33,9 +33,10 @@ struct Row {
 
 /// One to compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
+pub(crate) struct Candidate<'a, N> {
     /// What is known of it.
-    pub(crate) view: View,
+    pub(crate) load: &'a Load,
+    pub(crate) now: &'a N,
     /// The calls under way there, reckoned by weight: at one of twice the average weight each counts half.
     pub(crate) pending: f32,
 }
@@ -52,15 +53,15 @@ impl Candidates {
         Self { rows: endpoints.iter().map(row).collect(), draw: Draw::new(&weights), weights }
     }
 
-    /// Draws `choices` different ones and gives the index of the one that costs least; of equals, the first drawn.
+    /// Draws `choices` different ones, and gives the index of the one that costs least now; of equals, the first drawn.
     #[inline]
-    pub(crate) fn best(
+    pub(crate) fn best<N: Now>(
         &self,
         call: &Pick<'_>,
+        now: &N,
         choices: usize,
-        cost: impl Fn(Candidate) -> f32,
+        cost: impl Fn(Candidate<'_, N>) -> f32,
     ) -> Option<usize> {
-        let now = stamp(call.now);
         let first = self.untried(call, self.draw.one()?);
         let mut best = (first, cost(self.candidate(first, now)?));
         for _ in 1..choices {
@@ -87,8 +88,8 @@ impl Candidates {
     }
 
     #[inline]
-    fn candidate(&self, index: usize, now: u64) -> Option<Candidate> {
+    fn candidate<'a, N>(&'a self, index: usize, now: &'a N) -> Option<Candidate<'a, N>> {
         let Row { load, scale } = self.rows.get(index)?;
-        Some(Candidate { view: load.view(now), pending: load.pending() as f32 * scale })
+        Some(Candidate { load, now, pending: load.pending() as f32 * scale })
     }
 }
