@@ -62,21 +62,28 @@ impl Candidates {
         choices: usize,
         cost: impl Fn(Candidate<'_, N>) -> f32,
     ) -> Option<usize> {
-        let first = self.untried(call, self.draw.one()?);
-        let mut best = (first, cost(self.candidate(first, now)?));
-        for _ in 1..choices {
-            let Some(next) = self.draw.beside(best.0) else { break };
-            let next = self.untried(call, next);
-            // The first may have been tried only if there is nobody else.
-            if next == best.0 || call.has_tried(next) {
-                continue;
-            }
-            let price = cost(self.candidate(next, now)?);
+        let mut drawn = self.untried(call, self.draw.one()?);
+        let mut best = (drawn, f32::INFINITY);
+        let mut left = choices;
+        // The cost is asked for at one place, so that it is reckoned in place.
+        loop {
+            let price = cost(self.candidate(drawn, now)?);
             if price < best.1 {
-                best = (next, price);
+                best = (drawn, price);
             }
+            drawn = loop {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Some(best.0);
+                }
+                let Some(next) = self.draw.beside(best.0) else { return Some(best.0) };
+                let next = self.untried(call, next);
+                // The first may have been tried only if there is nobody else.
+                if next != best.0 && !call.has_tried(next) {
+                    break next;
+                }
+            };
         }
-        Some(best.0)
     }
 
     #[inline]
