@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
-use rpc_core::{Status, message, service};
+use rpc_core::{Status, Streaming, message, service};
 
 /// Methods of all kinds.
 #[service(name = "round.v1.Everything")]
@@ -34,6 +34,22 @@ pub trait Everything {
     async fn tell(&self, text: String) -> Result<(), Status>;
 
     async fn connect(&self, r#type: String) -> Result<Vec<Point>, Status>;
+
+    /// Many to one.
+    async fn up(&self, points: Streaming<Point>) -> Result<Record, Status>;
+
+    /// One to many, of several arguments.
+    #[rpc(idempotent)]
+    async fn down(&self, from: Point, count: u32) -> Result<Streaming<Point>, Status>;
+
+    /// Many to many.
+    async fn both(&self, shapes: Streaming<Shape>) -> Result<Streaming<Shape>, Status>;
+
+    /// Streams of what is no message by itself.
+    async fn words(&self, words: Streaming<String>) -> Result<Streaming<Option<u64>>, Status>;
+
+    /// Streams of nothing.
+    async fn pulse(&self, beats: Streaming<()>) -> Result<Streaming<()>, Status>;
 }
 
 /// Fields of all kinds.
@@ -115,7 +131,7 @@ pub enum Level {
 
 /// Names that protobuf has for its own, or finds elsewhere first.
 pub mod odd {
-    use super::{Point, Status, message, service};
+    use super::{Point, Status, Streaming, message, service};
 
     #[message]
     #[derive(Debug)]
@@ -150,5 +166,7 @@ pub mod odd {
     pub trait Odd {
         async fn message(&self, string: string, rpc: Late) -> Result<Kind, Status>;
         async fn r#return(&self, kind: Kind) -> Result<Far, Status>;
+        // On the wire it has the name of a message, which protobuf would take for the method.
+        async fn kind(&self, kind: Kind) -> Result<Streaming<Kind>, Status>;
     }
 }

@@ -57,7 +57,7 @@ impl Symbols {
         self.packages.get(full_name).map(String::as_str)
     }
 
-    /// How the type is written within `scope`, the full name of a message, or a package.
+    /// How the type is written within `scope`, the full name of a message or of a service, or a package.
     pub(super) fn refer(&self, full_name: &str, scope: &str) -> String {
         let written = self.within(full_name, scope);
         if KEYWORDS.contains(&written.split('.').next().unwrap_or_default()) {
@@ -119,6 +119,10 @@ pub(super) fn symbols(packages: &BTreeMap<String, Package<'_>>, problems: &mut V
     for (package, content) in packages {
         for service in &content.services {
             add(service.descriptor.name.to_owned(), problems);
+            // Found before any type where the method's own types are named.
+            for method in service.descriptor.methods {
+                add(join(service.descriptor.name, method.name), problems);
+            }
         }
         for declared in &content.types {
             add(declared.full_name.clone(), problems);

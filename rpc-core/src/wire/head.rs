@@ -66,8 +66,9 @@ pub struct RequestHead {
 }
 
 /// How much time a request says it has (§6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum TimeLimit {
+    #[default]
     None,
     /// What remains, in microseconds.
     Remaining(u64),
@@ -136,7 +137,7 @@ pub struct IncomingHead {
 }
 
 /// What is in a request's header beside the head itself.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RequestFields {
     pub(crate) head: IncomingHead,
     /// The number that the request uses or binds; the caller checks it against the table.
@@ -148,26 +149,19 @@ pub(crate) struct RequestFields {
 }
 
 impl RequestFields {
+    /// Reads a header into fields that are empty.
     #[inline]
-    pub(crate) fn decode(header: &[u8], max_metadata: usize) -> Self {
-        let mut fields = Self {
-            head: IncomingHead::default(),
-            number: None,
-            limit: TimeLimit::None,
-            length: None,
-            refused: None,
-        };
+    pub(crate) fn decode(&mut self, header: &[u8], max_metadata: usize) {
         for field in Reader::new(header) {
             let read = match field {
-                Ok(field) => fields.read(field, max_metadata),
+                Ok(field) => self.read(field, max_metadata),
                 Err(error) => Err(error.to_string().into()),
             };
             if let Err(reason) = read {
                 // Reading goes on: the method's number must be known even if the request is refused (§6.2).
-                fields.refused.get_or_insert(reason);
+                self.refused.get_or_insert(reason);
             }
         }
-        fields
     }
 
     #[inline]

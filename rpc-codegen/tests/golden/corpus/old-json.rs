@@ -26,7 +26,7 @@ const _: () = {
             out.field::<json::Optional<json::Msg>, _>("part", &self.part)?;
             out.field::<json::Optional<json::Boxed<json::Msg>>, _>("self", &self.self_)?;
             out.field::<json::Required<json::Msg>, _>("empty", &self.empty)?;
-            out.field::<json::Map<json::Enum<Level>>, _>("levels", &self.levels)?;
+            out.field::<json::Map<json::Enum<Step>>, _>("steps", &self.steps)?;
             match &self.choice {
                 Some(old::Choice::One(value)) => out.member::<json::Scalar, _>("one", value)?,
                 Some(old::Choice::Two(value)) => out.member::<json::Msg, _>("two", value)?,
@@ -51,7 +51,7 @@ const _: () = {
                 "part" => Some(11),
                 "self" => Some(12),
                 "empty" => Some(13),
-                "levels" => Some(14),
+                "steps" => Some(14),
                 "one" => Some(15),
                 "two" => Some(16),
                 _ => None,
@@ -78,7 +78,7 @@ const _: () = {
                 11 => from.field::<json::Optional<json::Msg>, _>(&mut self.part),
                 12 => from.field::<json::Optional<json::Boxed<json::Msg>>, _>(&mut self.self_),
                 13 => from.field::<json::Required<json::Msg>, _>(&mut self.empty),
-                14 => from.field::<json::Map<json::Enum<Level>>, _>(&mut self.levels),
+                14 => from.field::<json::Map<json::Enum<Step>>, _>(&mut self.steps),
                 15 => from.member::<json::Scalar, _, _>(&mut self.choice, old::Choice::One),
                 16 => from.member::<json::Msg, _, _>(&mut self.choice, old::Choice::Two),
                 _ => Ok(()),
@@ -217,6 +217,26 @@ const _: () = {
             match name {
                 "LEVEL_LOW" => Some(-5),
                 "LEVEL_HIGH" => Some(5),
+                _ => None,
+            }
+        }
+    }
+
+    impl json::Enumeration for Step {
+        const NAME: &'static str = "old.Step";
+
+        fn name(number: i32) -> ::core::option::Option<&'static str> {
+            match number {
+                0 => Some("STEP_NONE"),
+                -1 => Some("STEP_BACK"),
+                _ => None,
+            }
+        }
+
+        fn number(name: &str) -> ::core::option::Option<i32> {
+            match name {
+                "STEP_NONE" => Some(0),
+                "STEP_BACK" => Some(-1),
                 _ => None,
             }
         }

@@ -42,8 +42,8 @@ pub struct Old {
     pub self_: Option<Box<Old>>,
     #[prost(message, required, tag = "16")]
     pub empty: Empty,
-    #[prost(map = "string, enumeration(Level)", tag = "17")]
-    pub levels: HashMap<String, i32>,
+    #[prost(map = "string, enumeration(Step)", tag = "17")]
+    pub steps: HashMap<String, i32>,
     #[prost(oneof = "old::Choice", tags = "13, 14")]
     pub choice: Option<old::Choice>,
 }
@@ -112,6 +112,34 @@ impl Level {
         match value {
             "LEVEL_LOW" => Some(Self::Low),
             "LEVEL_HIGH" => Some(Self::High),
+            _ => None,
+        }
+    }
+}
+
+/// What is in a map has to begin with 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::rpc_core::proto::prost::Enumeration)]
+#[prost(prost_path = "::rpc_core::proto::prost")]
+#[repr(i32)]
+pub enum Step {
+    None = 0,
+    Back = -1,
+}
+
+impl Step {
+    /// The name in the .proto.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::None => "STEP_NONE",
+            Self::Back => "STEP_BACK",
+        }
+    }
+
+    /// The value with this name in the .proto.
+    pub fn from_str_name(value: &str) -> Option<Self> {
+        match value {
+            "STEP_NONE" => Some(Self::None),
+            "STEP_BACK" => Some(Self::Back),
             _ => None,
         }
     }

@@ -440,6 +440,99 @@ const _: () = {
         }
     }
 
+    impl json::Message for DownRequest {
+        const NAME: &'static str = "round.v1.DownRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Optional<json::Msg>, _>("from", &self.from)?;
+            out.field::<json::Implicit<json::Scalar>, _>("count", &self.count)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "from" => Some(0),
+                "count" => Some(1),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Optional<json::Msg>, _>(&mut self.from),
+                1 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.count),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for WordsRequest {
+        const NAME: &'static str = "round.v1.WordsRequest";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Implicit<json::Scalar>, _>("value", &self.value)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "value" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Implicit<json::Scalar>, _>(&mut self.value),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    impl json::Message for WordsReply {
+        const NAME: &'static str = "round.v1.WordsReply";
+
+        fn write<M: json::SerializeMap>(
+            &self,
+            out: &mut json::Members<'_, M>,
+        ) -> ::core::result::Result<(), M::Error> {
+            out.field::<json::Optional<json::Scalar>, _>("value", &self.value)?;
+            Ok(())
+        }
+
+        fn find(key: &str) -> ::core::option::Option<usize> {
+            match key {
+                "value" => Some(0),
+                _ => None,
+            }
+        }
+
+        fn read<'de, A: json::MapAccess<'de>>(
+            &mut self,
+            field: usize,
+            from: &mut json::Entry<'_, A>,
+        ) -> ::core::result::Result<(), A::Error> {
+            match field {
+                0 => from.field::<json::Optional<json::Scalar>, _>(&mut self.value),
+                _ => Ok(()),
+            }
+        }
+    }
+
     impl json::Enumeration for Level {
         const NAME: &'static str = "round.v1.Level";
 
@@ -473,5 +566,8 @@ const _: () = {
         TellRequest,
         ConnectRequest,
         ConnectReply,
+        DownRequest,
+        WordsRequest,
+        WordsReply,
     );
 };

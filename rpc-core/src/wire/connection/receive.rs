@@ -29,8 +29,9 @@ impl Connection {
         let id = StreamId(prefix.stream);
         match Kind(prefix.kind) {
             Kind::REQUEST => {
-                let fields = RequestFields::decode(header, self.config.max_metadata);
-                self.on_request(now, began, id, prefix.flags, fields, body)
+                let mut fields = RequestFields::default();
+                fields.decode(header, self.config.max_metadata);
+                self.on_request(now, began, id, prefix.flags, &mut fields, body)
             }
             Kind::RESPONSE => {
                 let fields = ResponseHead::decode(header, self.config.max_metadata);
@@ -48,7 +49,7 @@ impl Connection {
         began: Instant,
         id: StreamId,
         flags: u8,
-        fields: RequestFields,
+        fields: &mut RequestFields,
         body: Bytes,
     ) -> Result<(), ConnectionError> {
         if id.0 == 0 || self.is_local(id) {
@@ -67,7 +68,7 @@ impl Connection {
         self.received(body.len())?;
 
         // Bindings hold in wire order, whatever becomes of the request.
-        let RequestFields { mut head, number, limit, length, mut refused } = fields;
+        let &mut RequestFields { ref mut head, number, limit, length, ref mut refused } = fields;
         match (number, &head.name) {
             (Some(number), Some(name)) => {
                 head.number = Some(self.names.bind(number, name, self.config.max_methods)?);
@@ -94,7 +95,7 @@ impl Connection {
             }
             Some(_) if refused.is_some() => Some(Status::invalid_argument(format!(
                 "the request's header cannot be read: {}",
-                refused.unwrap_or_default()
+                refused.take().unwrap_or_default()
             ))),
             Some(_) if deadline.is_some_and(|deadline| deadline <= now) => {
                 Some(Status::deadline_exceeded("the time was up before the whole request was here"))
@@ -134,7 +135,13 @@ impl Connection {
         if more {
             stream.state = State::Receiving;
             self.streams.insert(id, stream);
-            self.begin_message(id, total, &body, end, InboxOf::Request(Box::new(head), began));
+            self.begin_message(
+                id,
+                total,
+                &body,
+                end,
+                InboxOf::Request(Box::new(std::mem::take(head)), began),
+            );
             return Ok(());
         }
         stream.buffered = total as usize;
@@ -143,7 +150,7 @@ impl Connection {
         self.consume_first(id, total, end);
         self.events.push_back(Event::Request(Incoming {
             stream: id,
-            head,
+            head: std::mem::take(head),
             body,
             oneway,
             end,
