@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::buffer;
 use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
@@ -421,6 +422,7 @@ impl<D: Dispatch> Driver<D> {
         self.wakers = Vec::new();
         self.dispatch.rest();
         self.link.lock().shrink();
+        buffer::trim();
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
@@ -483,6 +485,7 @@ impl<D> Drop for Driver<D> {
         });
         self.link.tell_settled();
         end_all(&self.link);
+        buffer::trim();
     }
 }
 

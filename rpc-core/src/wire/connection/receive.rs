@@ -9,7 +9,8 @@ use super::super::credit::{ReceiveWindow, SendWindow};
 use super::super::error::{CancelReason, ConnectionError, ErrorCode};
 use super::super::frame::{ITEM_COST, Kind, Prefix, flag};
 use super::super::head::{RequestFields, ResponseHead, TimeLimit, message_length};
-use super::super::stream::{InboxOf, State, Stream, StreamId, Token};
+use super::super::inbox::InboxOf;
+use super::super::stream::{State, Stream, StreamId, Token};
 use super::control::{oneway_cost, overrun, protocol};
 use super::{Answers, Connection, Event, Incoming};
 use crate::status::{Certainty, Status};
@@ -326,18 +327,14 @@ impl Connection {
         if let Some(inbox) = &mut stream.inbox {
             stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
             let total = inbox.total as usize;
-            let here = inbox.bytes.len() + body.len();
+            let here = inbox.here + body.len();
             if here > total || (!more && here < total) {
                 return Err(protocol(format!("a message of {total} bytes on stream {id} came as {here}")));
             }
             if end {
                 return Err(protocol(format!("END on a further part of a message on stream {id}")));
             }
-            // Room is made as the bytes come, twice what is here at a time: a claim alone costs nothing.
-            if inbox.bytes.capacity() < here {
-                inbox.bytes.reserve((2 * here).min(total) - inbox.bytes.len());
-            }
-            inbox.bytes.extend_from_slice(&body);
+            inbox.append(&body);
             if matches!(inbox.of, InboxOf::Item) && !self.note_unread(id, body.len() as u32) {
                 return self.crowded_out(now, id);
             }
