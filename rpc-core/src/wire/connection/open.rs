@@ -324,6 +324,9 @@ impl Connection {
         }
         if whole {
             self.last_small = Some(now);
+            if options.end && !options.oneway {
+                self.last_call = Some(now);
+            }
             self.finish_frame(mark, Kind::REQUEST, flags, id.0, body);
             if options.oneway {
                 return Ok(Opened::Handed);
