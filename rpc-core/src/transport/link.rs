@@ -18,7 +18,7 @@ use crate::call::Peer;
 use crate::context::{Caller, Context, Reason, now};
 use crate::status::{Certainty, Status};
 use crate::transport::lane::Lane;
-use crate::transport::slot::{Outcome, Slots};
+use crate::transport::slot::{Outcome, Slots, Waiting};
 use crate::wire::{
     CancelReason, Config, Connection, ConnectionError, Event, ResponseHead, Role, StreamId, Token,
 };
@@ -240,9 +240,10 @@ impl State {
 
     /// Bytes came from the peer.
     pub(crate) fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
-        if self.wire.calls() > 0 {
+        let Self { wire, calls, wakers, .. } = self;
+        if wire.calls() > 0 {
             // Among what this makes us say may be calls that have waited for it.
-            return self.wire.handle_bytes(now, input);
+            return wire.handle_bytes_with(now, input, &mut Waiting { calls, wakers, now });
         }
         self.owing(|wire| wire.handle_bytes(now, input))
     }

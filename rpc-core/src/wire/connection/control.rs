@@ -163,12 +163,11 @@ impl Connection {
             self.events.push_back(Event::Ended { stream: id, token, head: None });
             return Ok(());
         }
-        let head = match ResponseHead::decode(header, max_metadata) {
-            Ok((head, _)) => head,
-            Err(reason) => ResponseHead::error(Status::internal(format!(
-                "the end of the response cannot be read: {reason}"
-            ))),
-        };
+        let mut head = ResponseHead::default();
+        if let Err(reason) = head.decode(header, max_metadata) {
+            let reason = format!("the end of the response cannot be read: {reason}");
+            head = ResponseHead::error(Status::internal(reason));
+        }
         self.free(id);
         self.events.push_back(Event::Ended { stream: id, token, head: Some(Box::new(head)) });
         self.open_pending(now);
