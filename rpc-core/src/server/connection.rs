@@ -74,9 +74,9 @@ impl Serving {
 }
 
 impl Dispatch for Serving {
-    fn request(&mut self, link: &Arc<Link>, incoming: Incoming, answers: &mut Vec<Answer>) {
-        let Incoming { stream, mut head, body, oneway, end, received, deadline } = incoming;
-        let route = match self.route(link, &head) {
+    fn request(&mut self, link: &Arc<Link>, incoming: &mut Incoming, answers: &mut Vec<Answer>) {
+        let &mut Incoming { stream, ref mut head, ref mut body, oneway, end, received, deadline } = incoming;
+        let route = match self.route(link, head) {
             Ok(route) => route,
             Err(status) => {
                 let reply = (!oneway).then(|| (ResponseHead::refusal(status), Bytes::new()));
@@ -110,7 +110,8 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         };
         let context = std::mem::take(&mut self.spare).renewed(parts, || link.clone());
-        let mut request = request(&route, &head, body, context.clone(), received, deadline);
+        let body = std::mem::take(body);
+        let mut request = request(&route, head, body, context.clone(), received, deadline);
         let mut lane = None;
         if !end {
             let items = lane.insert(Lane::new(Place::Stream(stream)));
@@ -127,7 +128,7 @@ impl Dispatch for Serving {
             Task::start(link, call, Start::Request(request));
             return;
         }
-        let polled = exchange::begin(&mut call, request);
+        let polled = exchange::begin(&mut call, &mut request);
         let ended = now();
         let took = ended.saturating_duration_since(started);
         call.route.polled(took);

@@ -50,14 +50,14 @@ pub(crate) enum Polled {
 
 /// Makes the handler's future and polls it once, in place.
 #[inline]
-pub(crate) fn begin(call: &mut Call, request: Request) -> Polled {
+pub(crate) fn begin(call: &mut Call, request: &mut Request) -> Polled {
     // The task that a pending handler gets polls it at once, and so leaves the right waker.
     let mut cx = TaskContext::from_waker(Waker::noop());
     let streams = call.lane.is_some();
     let mut context = std::mem::take(&mut call.context);
     let polled = poll_in(&mut context, || {
         catch_unwind(AssertUnwindSafe(|| {
-            let mut future = call.route.service.call(request);
+            let mut future = call.route.service.handle(request);
             match future.as_mut().poll(&mut cx) {
                 // A call with streams has a task all the same: what belongs to it has to end with it.
                 Poll::Ready(result) if streams || matches!(&result, Ok(ok) if ok.is_stream()) => {
@@ -273,12 +273,12 @@ impl Future for Task {
             catch_unwind(AssertUnwindSafe(|| {
                 let mut future = match this.start.take() {
                     Some(Start::Future(future)) => future,
-                    Some(Start::Request(request)) => {
+                    Some(Start::Request(mut request)) => {
                         this.call.started = now();
                         if this.call.deadline.is_some_and(|deadline| deadline <= this.call.started) {
                             return Poll::Ready(Err(this.call.overdue("begun")));
                         }
-                        this.call.route.service.call(request)
+                        this.call.route.service.handle(&mut request)
                     }
                     None => return Poll::Pending,
                 };

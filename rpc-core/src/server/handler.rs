@@ -12,34 +12,33 @@ use crate::status::{Certainty, Status};
 use crate::stream::Streaming;
 
 /// Decodes the request, runs the handler, encodes what it gave.
-pub fn serve<M, F, Fut>(mut request: Request, handler: F) -> BoxFuture<Result<Response, Status>>
+///
+/// The request is decoded before the future is made: what is boxed is then the message, and not the whole request.
+#[inline]
+pub fn serve<M, F, Fut>(request: &mut Request, handler: F) -> BoxFuture<Result<Response, Status>>
 where
     M: Method,
     F: FnOnce(M::Input) -> Fut + Send + 'static,
     Fut: Future<Output = Result<M::Output, M::Error>> + Send,
 {
+    let Some(codec) = M::CODECS.iter().find(|codec| codec.info.id == request.codec()) else {
+        return failed(unknown_codec::<M>(request));
+    };
+    let mut context = std::mem::take(&mut request.context);
+    if let Some(metadata) = request.take_changed_metadata() {
+        // A layer has changed what the call came with.
+        context = context.with_metadata(metadata);
+    }
+    let message = match input::<M>(codec, request) {
+        Ok(message) => message,
+        Err(status) => return failed(status),
+    };
     Box::pin(async move {
-        let Some(codec) = M::CODECS.iter().find(|codec| codec.info.id == request.codec()) else {
-            return Err(Status::unimplemented(format!(
-                "{} does not speak codec {}; it speaks {}",
-                request.method().path,
-                request.codec(),
-                codec_names::<M>()
-            ))
-            .with_certainty(Certainty::NotExecuted));
-        };
-        let mut context = std::mem::take(&mut request.context);
-        if let Some(metadata) = request.take_changed_metadata() {
-            // A layer has changed what the call came with.
-            context = context.with_metadata(metadata);
-        }
-        let message = input::<M>(codec, request)?;
         context.mark_executed();
         // A layer may have put another context round the handler than the one that the call came with.
         let output =
             if context.is_current() { handler(message).await } else { context.scope(handler(message)).await };
-        let output = output.map_err(Into::into)?;
-        match M::given(output).into_carried() {
+        match M::given(output.map_err(Into::into)?).into_carried() {
             Carried::One(reply) => Ok(Response::new(encode(codec, &reply)?)),
             Carried::Stream(items) => {
                 let items = encode_replies(codec, items);
@@ -51,23 +50,33 @@ where
     })
 }
 
+/// The answer to a request that no handler gets to see.
+#[cold]
+fn failed(status: Status) -> BoxFuture<Result<Response, Status>> {
+    Box::pin(std::future::ready(Err(status.with_certainty(Certainty::NotExecuted))))
+}
+
+#[cold]
+fn unknown_codec<M: Method>(request: &Request) -> Status {
+    let (path, codec) = (request.method().path, request.codec());
+    Status::unimplemented(format!("{path} does not speak codec {codec}; it speaks {}", codec_names::<M>()))
+}
+
 /// What the method takes, of what came.
 #[inline]
-fn input<M: Method>(codec: &CodecFns<M>, request: Request) -> Result<M::Input, Status> {
+fn input<M: Method>(codec: &CodecFns<M>, request: &mut Request) -> Result<M::Input, Status> {
     let path = M::descriptor().path;
     let carried = match &request.stream {
         None if !M::Input::STREAMS => {
-            let message = (codec.decode_request)(request.into_body()).map_err(|error| {
+            let message = (codec.decode_request)(std::mem::take(&mut request.body)).map_err(|error| {
                 Status::invalid_argument(format!("the request is no {path} in {}: {error}", codec.info.name))
-                    .with_certainty(Certainty::NotExecuted)
             })?;
             Carried::One(message)
         }
         Some(items) => match items.take() {
             Some(items) => Carried::Stream(decode_requests(codec, items)),
             None => {
-                return Err(Status::internal("a layer has taken the items of the request")
-                    .with_certainty(Certainty::NotExecuted));
+                return Err(Status::internal("a layer has taken the items of the request"));
             }
         },
         // A request that is complete at once is a stream without items.
@@ -75,13 +84,11 @@ fn input<M: Method>(codec: &CodecFns<M>, request: Request) -> Result<M::Input, S
         None => {
             return Err(Status::invalid_argument(format!(
                 "{path} takes a stream, and the request is one message"
-            ))
-            .with_certainty(Certainty::NotExecuted));
+            )));
         }
     };
     M::Input::from_carried(carried).ok_or_else(|| {
         Status::invalid_argument(format!("{path} takes one message, and the request is a stream"))
-            .with_certainty(Certainty::NotExecuted)
     })
 }
 
@@ -95,7 +102,5 @@ fn encode<M: Method>(codec: &CodecFns<M>, reply: &M::Reply) -> Result<Bytes, Sta
 
 /// The answer to a method index that the service does not have.
 pub fn unknown_method(request: &Request) -> BoxFuture<Result<Response, Status>> {
-    let status = Status::unimplemented(format!("no method {}", request.method().path))
-        .with_certainty(Certainty::NotExecuted);
-    Box::pin(std::future::ready(Err(status)))
+    failed(Status::unimplemented(format!("no method {}", request.method().path)))
 }

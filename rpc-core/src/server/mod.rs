@@ -80,6 +80,10 @@ pub trait Serve:
 {
     /// Name, methods, codecs.
     fn descriptor(&self) -> &'static ServiceDescriptor;
+
+    /// Calls the method that a request names, and takes out of the request what that needs. What
+    /// [`call`](tower::Service::call) does, for one who has no service of its own and would rather not move the request.
+    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>>;
 }
 
 /// A running server. Dropping it ends everything at once: for an orderly end there is [`drain`](Self::drain).

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::call::service::DynService;
 use crate::call::{MethodDescriptor, ServiceDescriptor};
 use crate::server::Counters;
 use crate::server::services::{Entry, Services};
+use crate::server::stack::Handle;
 
 /// Every method that one side of a connection serves, by its full name. Looked up once for each method and connection.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Router {
 /// What is known of one method of a server.
 pub(crate) struct Route {
     pub(crate) method: &'static MethodDescriptor,
-    pub(crate) service: Arc<dyn DynService>,
+    pub(crate) service: Arc<dyn Handle>,
     /// How long handlers may run in place in one go.
     pub(crate) in_place: Duration,
     /// How often the handler has lately computed for long without awaiting: see [`SLOW`].
@@ -41,7 +41,7 @@ impl Router {
     fn add(
         &mut self,
         descriptor: &'static ServiceDescriptor,
-        service: &Arc<dyn DynService>,
+        service: &Arc<dyn Handle>,
         in_place: Duration,
     ) -> Result<(), String> {
         let name = descriptor.name;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::ServiceDescriptor;
-use crate::call::service::DynService;
 use crate::server::Serve;
 use crate::server::builder::IN_PLACE;
-use crate::server::stack::Handlers;
+use crate::server::stack::{Handle, Handlers};
 
 /// Services, each within its layers.
 #[derive(Default)]
@@ -17,7 +16,7 @@ pub struct Services(pub(crate) Vec<Entry>);
 /// One service.
 pub(crate) struct Entry {
     pub(crate) descriptor: &'static ServiceDescriptor,
-    pub(crate) service: Arc<dyn DynService>,
+    pub(crate) service: Arc<dyn Handle>,
     /// How long its handlers may run in place in one go.
     pub(crate) in_place: Duration,
 }

@@ -9,10 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
+use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
-use crate::call::service::{CastLayer, DynService, erase};
+use crate::call::service::CastLayer;
 use crate::call::{BoxFuture, Request, Response};
 use crate::server::Serve;
 use crate::status::Status;
@@ -20,15 +21,36 @@ use crate::status::Status;
 /// The type of a server's layers: what `.layer(…)` adds to.
 pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
 
+/// What a router holds: a service, or its layers.
+pub(crate) trait Handle: Send + Sync {
+    /// Makes the call; takes out of the request what it needs.
+    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>>;
+}
+
 /// A service behind a common face, so that one stack of layers fits them all.
 #[derive(Clone)]
-pub struct Handlers(Arc<dyn DynService>);
+pub struct Handlers(Arc<dyn Handle>);
 
 struct Direct<S>(S);
 
-impl<S: Serve> DynService for Direct<S> {
-    fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-        self.0.clone().call(request)
+impl<S: Serve> Handle for Direct<S> {
+    #[inline]
+    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>> {
+        self.0.handle(request)
+    }
+}
+
+/// A service within layers, which take a request as it is.
+struct Outermost<S>(S);
+
+impl<S> Handle for Outermost<S>
+where
+    S: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>> {
+        let emptied = Request::new(request.method, request.codec, Bytes::new());
+        Box::pin(self.0.clone().call(std::mem::replace(request, emptied)))
     }
 }
 
@@ -37,7 +59,7 @@ impl Handlers {
         Self(Arc::new(Direct(service)))
     }
 
-    pub(crate) fn into_inner(self) -> Arc<dyn DynService> {
+    pub(crate) fn into_inner(self) -> Arc<dyn Handle> {
         self.0
     }
 }
@@ -51,8 +73,8 @@ impl Service<Request> for Handlers {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        self.0.call(request)
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        self.0.handle(&mut request)
     }
 }
 
@@ -64,14 +86,14 @@ impl fmt::Debug for Handlers {
 
 /// Makes the stack of one service. Without layers there is nothing to erase a second time.
 pub(crate) trait Layers: Send + Sync {
-    fn wrap(&self, handlers: Handlers) -> Arc<dyn DynService>;
+    fn wrap(&self, handlers: Handlers) -> Arc<dyn Handle>;
 }
 
 /// No layers.
 pub(crate) struct Bare;
 
 impl Layers for Bare {
-    fn wrap(&self, handlers: Handlers) -> Arc<dyn DynService> {
+    fn wrap(&self, handlers: Handlers) -> Arc<dyn Handle> {
         handlers.into_inner()
     }
 }
@@ -85,7 +107,7 @@ where
     L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
     <L::Service as Service<Request>>::Future: Send + 'static,
 {
-    fn wrap(&self, handlers: Handlers) -> Arc<dyn DynService> {
-        erase(self.0.layer(handlers))
+    fn wrap(&self, handlers: Handlers) -> Arc<dyn Handle> {
+        Arc::new(Outermost(self.0.layer(handlers)))
     }
 }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::buffer;
 use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
@@ -25,8 +26,9 @@ use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
 
 /// What is done with the calls that a connection's peer makes.
 pub(crate) trait Dispatch: Send + 'static {
-    /// A call came. It is answered through `answers`, or later through [`Link::served`].
-    fn request(&mut self, link: &Arc<Link>, request: Incoming, answers: &mut Vec<Answer>);
+    /// A call came; what is needed of it is taken out. It is answered through `answers`, or later through
+    /// [`Link::served`].
+    fn request(&mut self, link: &Arc<Link>, request: &mut Incoming, answers: &mut Vec<Answer>);
 
     /// The connection has been idle for a while: what is kept for the next call may go.
     fn rest(&mut self) {}
@@ -192,21 +194,26 @@ impl<D: Dispatch> Driver<D> {
         };
         let mut given_up: Vec<StreamId> = self.inbound.iter().filter_map(given_up).collect();
         given_up.sort_unstable();
-        for event in self.inbound.drain(..) {
+        // By reference: to move each event out costs as much as to look at it.
+        for event in &mut self.inbound {
             match event {
                 Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
                     self.answers.push(Answer { stream: request.stream, reply: None });
                 }
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
-                    end_handler(&self.link, stream, context_reason(reason));
+                    end_handler(&self.link, *stream, context_reason(*reason));
                 }
-                Event::Overdue { stream } => end_handler(&self.link, stream, Reason::Deadline),
-                Event::Item { .. } | Event::Ended { .. } | Event::Sendable { .. } => self.items.push(event),
+                Event::Overdue { stream } => end_handler(&self.link, *stream, Reason::Deadline),
+                Event::Item { .. } | Event::Ended { .. } | Event::Sendable { .. } => {
+                    // What is left there is passed over.
+                    self.items.push(std::mem::replace(event, Event::Draining));
+                }
                 // The endpoint sees by itself that the peer drains.
                 _ => {}
             }
         }
+        self.inbound.clear();
         if !self.items.is_empty() {
             // After the requests that they belong to.
             deliver(&self.link, &mut self.items);
@@ -340,8 +347,8 @@ impl<D: Dispatch> Driver<D> {
             state.written(std::mem::take(&mut self.written));
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
-                state.uncrowd();
             }
+            state.uncrowd(at);
             if self.phase == Phase::Open && state.is_over() {
                 self.phase = Phase::Flushing;
                 // Whoever kept the connection to call back later is told at once that it is too late.
@@ -415,6 +422,7 @@ impl<D: Dispatch> Driver<D> {
         self.wakers = Vec::new();
         self.dispatch.rest();
         self.link.lock().shrink();
+        buffer::trim();
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
@@ -477,6 +485,7 @@ impl<D> Drop for Driver<D> {
         });
         self.link.tell_settled();
         end_all(&self.link);
+        buffer::trim();
     }
 }
 

@@ -74,14 +74,23 @@ pub(super) fn service(service: &Service<'_>, error: &syn::Error) -> TokenStream 
                     ::rpc_core::private::Poll::Ready(::rpc_core::private::result::Result::Ok(()))
                 }
 
-                fn call(&mut self, request: ::rpc_core::private::Request) -> Self::Future {
-                    ::rpc_core::private::unknown_method(&request)
+                fn call(&mut self, mut request: ::rpc_core::private::Request) -> Self::Future {
+                    ::rpc_core::private::Serve::handle(self, &mut request)
                 }
             }
 
             impl ::rpc_core::private::Serve for #server {
                 fn descriptor(&self) -> &'static ::rpc_core::private::ServiceDescriptor {
                     &#module::DESCRIPTOR
+                }
+
+                fn handle(
+                    &self,
+                    request: &mut ::rpc_core::private::Request,
+                ) -> ::rpc_core::private::BoxFuture<
+                    ::rpc_core::private::result::Result<::rpc_core::private::Response, ::rpc_core::private::Status>,
+                > {
+                    ::rpc_core::private::unknown_method(request)
                 }
             }
         };

@@ -69,17 +69,26 @@ pub(super) fn impls(service: &Service<'_>) -> TokenStream {
                 ::rpc_core::private::Poll::Ready(::rpc_core::private::result::Result::Ok(()))
             }
 
-            fn call(&mut self, request: ::rpc_core::private::Request) -> Self::Future {
-                match request.method().index {
-                    #(#arms)*
-                    _ => ::rpc_core::private::unknown_method(&request),
-                }
+            fn call(&mut self, mut request: ::rpc_core::private::Request) -> Self::Future {
+                ::rpc_core::private::Serve::handle(self, &mut request)
             }
         }
 
         impl<T: #ident> ::rpc_core::private::Serve for #server<T> {
             fn descriptor(&self) -> &'static ::rpc_core::private::ServiceDescriptor {
                 &#module::DESCRIPTOR
+            }
+
+            fn handle(
+                &self,
+                request: &mut ::rpc_core::private::Request,
+            ) -> ::rpc_core::private::BoxFuture<
+                ::rpc_core::private::result::Result<::rpc_core::private::Response, ::rpc_core::private::Status>,
+            > {
+                match request.method().index {
+                    #(#arms)*
+                    _ => ::rpc_core::private::unknown_method(request),
+                }
             }
         }
     }
