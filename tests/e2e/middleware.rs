@@ -10,6 +10,7 @@ use rpc_core::middleware::{
     CatchPanicLayer, ConcurrencyLimitLayer, RetryLayer, TimeoutLayer, TraceLayer, retry,
 };
 use rpc_core::{Certainty, Channel, Code, Context, Request, Server, Status};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::support::lab::lab;
 use crate::support::{Bed, LabClient, LabServer, Proxy, bench, drained, ms, quiet, secs, until};
@@ -115,6 +116,8 @@ fn the_retry_bit_reaches_the_next_hop_and_stops_the_retries_there() {
 
 #[test]
 fn a_trace_goes_on_over_hops_with_a_span_of_its_own_for_each() {
+    // Somebody listens, on every thread; other tests in this process may not mind.
+    let _ = tracing_subscriber::registry().try_init();
     bench(async |bench| {
         let seen: Arc<Mutex<Vec<TraceContext>>> = Arc::default();
         let note = |seen: &Arc<Mutex<Vec<TraceContext>>>| {

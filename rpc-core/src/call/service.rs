@@ -38,7 +38,10 @@ where
         S::Future: Send + 'static,
     {
         fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-            Box::pin(self.0.clone().call(request))
+            // The room first: so the future may be made where it is to lie, and is not moved there.
+            let room = Box::<S::Future>::new_uninit();
+            let future = Box::write(room, self.0.clone().call(request));
+            Box::into_pin(future)
         }
     }
 

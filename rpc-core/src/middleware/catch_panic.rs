@@ -91,13 +91,16 @@ impl<F: Future<Output = Result<Response, Status>>> Future for CatchPanicFuture<F
             return Poll::Ready(Err(this.failed.take().unwrap_or_else(again)));
         };
         match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(polled) => polled.map_ok(|response| guarded(response, this.method)),
+            Ok(Poll::Ready(Ok(response))) if response.is_stream() => {
+                Poll::Ready(Ok(guarded(response, this.method)))
+            }
+            Ok(polled) => polled,
             Err(panic) => Poll::Ready(Err(caught(this.method, &*panic))),
         }
     }
 }
 
-/// The same reply; if it is a stream, a panic in it ends it with an error.
+/// The same reply, which is a stream: a panic in it ends it with an error.
 fn guarded(response: Response, method: &'static str) -> Response {
     response.map_stream(|items| {
         items.around(move |ask, cx| match catch_unwind(AssertUnwindSafe(|| ask(cx))) {

@@ -2,8 +2,9 @@
 //!
 //! One limit holds for everything that one layer was put over: all services of a server, all clones of a channel. Calls
 //! that wait are let in in order of arrival; they wait inside of their future, where the deadline sees it, and give up
-//! their place when they are dropped. A call whose reply is a stream runs until the stream has ended. More than may wait are refused at once with `RESOURCE_EXHAUSTED`: not sent at a
-//! client, not executed at a server, so that a retry may take them elsewhere.
+//! their place when they are dropped. A call whose reply is a stream runs until the stream has ended. More than may wait
+//! are refused at once with `RESOURCE_EXHAUSTED`: not sent at a client, not executed at a server, so that a retry may
+//! take them elsewhere.
 //!
 //! ```
 //! use rpc_core::Server;
@@ -16,48 +17,31 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as TaskContext, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
-use crate::call::{BoxFuture, Request, Response};
+use crate::call::{Request, Response};
+use crate::middleware::gate::{Entry, Gate, Permit, Queued};
 use crate::status::{Certainty, Status};
 
 /// Puts a [`ConcurrencyLimit`] over the layers below.
 #[derive(Clone, Debug)]
-pub struct ConcurrencyLimitLayer(Arc<Limit>);
-
-#[derive(Debug)]
-struct Limit {
-    permits: Arc<Semaphore>,
-    max: usize,
-    /// How many may wait.
-    queue: usize,
-    waiting: AtomicUsize,
-}
+pub struct ConcurrencyLimitLayer(Arc<Gate>);
 
 impl ConcurrencyLimitLayer {
     /// Lets this many calls run at once, at least one; as many again may wait.
     pub fn new(max: usize) -> Self {
-        let max = max.clamp(1, Semaphore::MAX_PERMITS);
-        Self(Arc::new(Limit {
-            permits: Arc::new(Semaphore::new(max)),
-            max,
-            queue: max,
-            waiting: AtomicUsize::new(0),
-        }))
+        let max = max.max(1);
+        Self(Gate::new(max, max))
     }
 
     /// Lets this many calls wait, in place of as many as may run. The limit begins anew: calls that run already do not
     /// count.
     #[must_use]
     pub fn with_queue(self, queue: usize) -> Self {
-        let Self(limit) = Self::new(self.0.max);
-        let Limit { permits, max, .. } = &*limit;
-        Self(Arc::new(Limit { permits: permits.clone(), max: *max, queue, waiting: AtomicUsize::new(0) }))
+        Self(Gate::new(self.0.max, queue))
     }
 }
 
@@ -65,7 +49,7 @@ impl<S> Layer<S> for ConcurrencyLimitLayer {
     type Service = ConcurrencyLimit<S>;
 
     fn layer(&self, inner: S) -> ConcurrencyLimit<S> {
-        ConcurrencyLimit { inner, limit: self.0.clone() }
+        ConcurrencyLimit { inner, gate: self.0.clone() }
     }
 }
 
@@ -73,7 +57,7 @@ impl<S> Layer<S> for ConcurrencyLimitLayer {
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLimit<S> {
     inner: S,
-    limit: Arc<Limit>,
+    gate: Arc<Gate>,
 }
 
 impl<S> Service<Request> for ConcurrencyLimit<S>
@@ -88,62 +72,40 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        if let Ok(permit) = self.limit.permits.clone().try_acquire_owned() {
-            return ConcurrencyLimitFuture::Running {
-                future: self.inner.call(request),
-                permit: Some(permit),
-            };
-        }
-        let place = Place::take(&self.limit);
-        match place {
-            Some(place) => ConcurrencyLimitFuture::Waiting {
-                acquire: Box::pin(self.limit.permits.clone().acquire_owned()),
-                place: Some(place),
-                call: Some(Box::new((self.inner.clone(), request))),
-            },
-            None => ConcurrencyLimitFuture::Refused { max: self.limit.max, queue: self.limit.queue },
-        }
-    }
-}
-
-/// A place in the queue; given back when it is dropped.
-#[derive(Debug)]
-struct Place(Arc<Limit>);
-
-impl Place {
-    fn take(limit: &Arc<Limit>) -> Option<Self> {
-        let took = limit.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-            (waiting < limit.queue).then_some(waiting + 1)
-        });
-        took.ok().map(|_| Self(limit.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        let state = match self.gate.enter() {
+            Entry::Entered(permit) => {
+                State::Running { future: self.inner.call(request), permit: Some(permit) }
+            }
+            Entry::Queued(queued) => {
+                State::Waiting { queued, call: Some(Box::new((self.inner.clone(), request))) }
+            }
+            Entry::Refused => State::Refused { max: self.gate.max, queue: self.gate.queue },
+        };
+        ConcurrencyLimitFuture { state }
     }
 }
 
 pin_project! {
     /// The future of a [`ConcurrencyLimit`].
-    #[project = Projection]
     #[must_use = "futures do nothing unless polled"]
-    #[allow(missing_docs, private_interfaces)]
-    pub enum ConcurrencyLimitFuture<S>
+    pub struct ConcurrencyLimitFuture<S>
     where
         S: Service<Request>,
     {
-        /// Waits for its turn.
-        Waiting {
-            acquire: BoxFuture<Result<OwnedSemaphorePermit, AcquireError>>,
-            place: Option<Place>,
-            call: Option<Box<(S, Request)>>,
-        },
-        /// Runs.
-        Running { #[pin] future: S::Future, permit: Option<OwnedSemaphorePermit> },
-        /// May not even wait.
+        #[pin]
+        state: State<S, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, F> {
+        // In line.
+        Waiting { queued: Queued, call: Option<Box<(S, Request)>> },
+        Running { #[pin] future: F, permit: Option<Permit> },
+        // There was no room in the line.
         Refused { max: usize, queue: usize },
     }
 }
@@ -154,50 +116,42 @@ where
 {
     type Output = Result<Response, Status>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
         loop {
-            let (future, permit) = match self.as_mut().project() {
-                Projection::Running { future, permit } => {
+            let (future, permit) = match state.as_mut().project() {
+                StateProjection::Running { future, permit } => {
                     let response = ready!(future.poll(cx));
-                    // A stream runs until its end.
-                    return Poll::Ready(
-                        match permit.take_if(|_| matches!(&response, Ok(ok) if ok.is_stream())) {
-                            Some(permit) => response.map(|response| response.holding(permit)),
-                            None => response,
-                        },
-                    );
+                    return Poll::Ready(match response {
+                        // A stream runs until its end.
+                        Ok(response) if response.is_stream() => Ok(response.holding(permit.take())),
+                        response => response,
+                    });
                 }
-                Projection::Refused { max, queue } => {
+                StateProjection::Refused { max, queue } => {
                     let words = format!("{max} calls are running and {queue} are waiting: no more are taken");
                     return Poll::Ready(Err(
                         Status::resource_exhausted(words).with_certainty(Certainty::NotSent)
                     ));
                 }
-                Projection::Waiting { acquire, place, call } => {
-                    let permit = ready!(acquire.as_mut().poll(cx));
-                    *place = None;
-                    match (permit, call.take()) {
-                        (Ok(permit), Some(call)) => {
-                            let (mut service, request) = *call;
-                            (service.call(request), permit)
-                        }
-                        // The semaphore is never closed, and a call has one turn.
-                        _ => return Poll::Ready(Err(Status::internal("a call lost its place in the queue"))),
-                    }
+                StateProjection::Waiting { queued, call } => {
+                    let permit = ready!(Pin::new(queued).poll(cx));
+                    let Some(call) = call.take() else {
+                        return Poll::Ready(Err(Status::internal("a call was let in twice")));
+                    };
+                    let (mut service, request) = *call;
+                    (service.call(request), permit)
                 }
             };
-            self.set(Self::Running { future, permit: Some(permit) });
+            state.set(State::Running { future, permit: Some(permit) });
         }
     }
 }
 
 impl<S: Service<Request>> fmt::Debug for ConcurrencyLimitFuture<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Waiting { .. } => "ConcurrencyLimitFuture::Waiting",
-            Self::Running { .. } => "ConcurrencyLimitFuture::Running",
-            Self::Refused { .. } => "ConcurrencyLimitFuture::Refused",
-        })
+        f.write_str("ConcurrencyLimitFuture")
     }
 }
 
@@ -239,7 +193,6 @@ mod tests {
             assert!(pending(&mut waiting).await);
         }
         drop(first);
-        assert_eq!(service.limit.permits.available_permits(), 1);
-        assert_eq!(service.limit.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(service.gate.counts(), (0, 0));
     }
 }

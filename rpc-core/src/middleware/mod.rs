@@ -65,6 +65,7 @@
 pub mod catch_panic;
 pub mod concurrency;
 pub mod from_fn;
+mod gate;
 #[cfg(test)]
 pub(crate) mod mock;
 pub mod retry;

@@ -27,8 +27,8 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::call::request::Deadline;
-use crate::call::wait::{Alarm, covered};
-use crate::call::{Request, Response};
+use crate::call::wait::{Alarm, Cover, will_wake_at_deadline};
+use crate::call::{MethodDescriptor, Request, Response};
 use crate::context::now;
 use crate::status::Status;
 
@@ -70,15 +70,19 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request) -> Self::Future {
         // A limit beyond the end of time is none.
         if let Some(at) = now().checked_add(self.limit) {
             request.limit_deadline(at);
-            let context = request.context().with_deadline(at);
-            request.set_context(context);
+            // At a client nothing runs in the request's context: it is the caller's, whatever time the call has.
+            if request.is_incoming && request.context().deadline().is_none_or(|nearer| at < nearer) {
+                let context = request.context().with_deadline(at);
+                request.set_context(context);
+            }
         }
-        let (deadline, path) = (request.deadline, request.method().path);
-        TimeoutFuture { inner: self.inner.call(request), deadline, path, alarm: Alarm::default() }
+        let (deadline, method) = (request.deadline, request.method());
+        TimeoutFuture { inner: self.inner.call(request), deadline, method, alarm: Alarm::default() }
     }
 }
 
@@ -89,7 +93,7 @@ pin_project! {
         #[pin]
         inner: F,
         deadline: Option<Deadline>,
-        path: &'static str,
+        method: &'static MethodDescriptor,
         alarm: Alarm,
     }
 }
@@ -97,20 +101,31 @@ pin_project! {
 impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
     type Output = Result<Response, Status>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (polled, is_covered) = covered(|| this.inner.poll(cx));
-        match (polled, *this.deadline) {
-            (Poll::Pending, Some(deadline)) if this.alarm.rings(deadline.at, is_covered, cx) => {
-                Poll::Ready(Err(deadline.status(this.path)))
+        let Some(deadline) = this.deadline else { return this.inner.poll(cx) };
+        let cover = Cover::begin();
+        let polled = this.inner.poll(cx);
+        let is_covered = cover.end();
+        match polled {
+            Poll::Pending if this.alarm.rings(deadline.at, is_covered, cx) => {
+                Poll::Ready(Err(deadline.status(this.method.path)))
             }
-            (polled, Some(deadline)) => polled.map_ok(|response| limited(response, deadline, this.path)),
-            (polled, None) => polled,
+            Poll::Pending => {
+                // Whoever is above need not wake the task for a deadline that is this one, or later.
+                will_wake_at_deadline();
+                Poll::Pending
+            }
+            Poll::Ready(Ok(response)) if response.is_stream() => {
+                Poll::Ready(Ok(limited(response, *deadline, this.method.path)))
+            }
+            ready => ready,
         }
     }
 }
 
-/// The same reply; if it is a stream, it ends with an error at the deadline.
+/// The same reply, which is a stream: it ends with an error at the deadline.
 fn limited(response: Response, deadline: Deadline, path: &'static str) -> Response {
     response.map_stream(|items| {
         let mut alarm = Alarm::default();
@@ -127,7 +142,7 @@ fn limited(response: Response, deadline: Deadline, path: &'static str) -> Respon
 
 impl<F> fmt::Debug for TimeoutFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimeoutFuture").field("method", &self.path).finish_non_exhaustive()
+        f.debug_struct("TimeoutFuture").field("method", &self.method.path).finish_non_exhaustive()
     }
 }
 

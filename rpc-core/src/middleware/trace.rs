@@ -3,7 +3,9 @@
 //! At a client the call gets a span of its own within the trace of its context, or begins a trace; the trace context
 //! travels with the request. At a server the handler runs in a span within the caller's, and the calls that it makes
 //! are within that. So a trace goes on over hops of which some have the layer and some do not: those that do not pass
-//! the context on as it is.
+//! the context on as it is. So does one that has the layer and whose spans nobody takes (no subscriber, or one that
+//! leaves them out): a span that is nowhere recorded is no parent of anything, so there it makes no ids, and costs next
+//! to nothing. It is what OpenTelemetry asks of an API without an SDK behind it.
 //!
 //! The spans are called `rpc.client` and `rpc.server` and have the fields `method`, `trace_id`, `span_id`, `parent_id`
 //! and `status`, the last recorded when the call ends. A subscriber that exports to OpenTelemetry finds the ids there.
@@ -79,9 +81,8 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let parent = request.trace();
-        let trace = parent.map_or_else(TraceContext::new_root, |parent| parent.child());
         let method = request.method().path;
         let span = match self.side {
             Side::Client => tracing::info_span!(
@@ -101,21 +102,31 @@ where
                 status = Empty
             ),
         };
-        // Nobody pays for words that nobody reads.
-        if !span.is_disabled() {
-            span.record("trace_id", display(Hex(&trace.trace_id)));
-            span.record("span_id", display(Hex(&trace.span_id)));
-            if let Some(parent) = parent {
-                span.record("parent_id", display(Hex(&parent.span_id)));
-            }
+        // A span that nobody records is no parent of anything: the trace goes on as it came.
+        if span.is_disabled() {
+            return TraceFuture { inner: self.inner.call(request), span: None };
+        }
+        self.enter(&mut request, &span);
+        let inner = span.in_scope(|| self.inner.call(request));
+        TraceFuture { inner, span: Some(span) }
+    }
+}
+
+impl<S> Trace<S> {
+    /// Puts the request within a span of its own.
+    fn enter(&self, request: &mut Request, span: &Span) {
+        let parent = request.trace();
+        let trace = parent.map_or_else(TraceContext::new_root, |parent| parent.child());
+        span.record("trace_id", display(Hex(&trace.trace_id)));
+        span.record("span_id", display(Hex(&trace.span_id)));
+        if let Some(parent) = parent {
+            span.record("parent_id", display(Hex(&parent.span_id)));
         }
         request.set_trace(trace);
         if let Side::Server = self.side {
             let context = request.context().with_trace(trace);
             request.set_context(context);
         }
-        let inner = span.in_scope(|| self.inner.call(request));
-        TraceFuture { inner, span }
     }
 }
 
@@ -135,22 +146,25 @@ pin_project! {
     pub struct TraceFuture<F> {
         #[pin]
         inner: F,
-        span: Span,
+        // `None` if nobody listens.
+        span: Option<Span>,
     }
 }
 
 impl<F: Future<Output = Result<Response, Status>>> Future for TraceFuture<F> {
     type Output = Result<Response, Status>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = this.span.in_scope(|| this.inner.poll(cx));
+        let Some(span) = this.span else { return this.inner.poll(cx) };
+        let polled = span.in_scope(|| this.inner.poll(cx));
         match polled {
             Poll::Ready(Ok(response)) if response.is_stream() => {
-                Poll::Ready(Ok(traced(response, this.span.clone())))
+                Poll::Ready(Ok(traced(response, span.clone())))
             }
             Poll::Ready(result) => {
-                record(this.span, result.as_ref().err());
+                record(span, result.as_ref().err());
                 Poll::Ready(result)
             }
             Poll::Pending => Poll::Pending,
@@ -179,35 +193,56 @@ fn traced(response: Response, span: Span) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
+
     use super::*;
     use crate::middleware::mock::{ONCE, Script, request};
 
+    fn somebody_listens() -> DefaultGuard {
+        set_default(tracing_subscriber::registry())
+    }
+
+    /// Passes a call through the layer: the trace of the request below, and that of its context.
+    async fn pass(layer: TraceLayer, parent: Option<TraceContext>) -> [Option<TraceContext>; 2] {
+        let script = Script::new(vec![Ok(Response::default())]);
+        let mut call = request(&ONCE);
+        if let Some(parent) = parent {
+            call.set_context(call.context().with_trace(parent));
+        }
+        layer.layer(script.clone()).call(call).await.unwrap();
+        [script.traces()[0], script.contexts()[0]]
+    }
+
     #[tokio::test]
     async fn a_client_goes_on_with_the_trace_of_its_context_or_begins_one() {
-        let script = Script::new(vec![Ok(Response::default()), Ok(Response::default())]);
-        let mut service = TraceLayer::client().layer(script.clone());
-        service.call(request(&ONCE)).await.unwrap();
+        let _listens = somebody_listens();
         let parent = TraceContext::new_root();
-        let mut within = request(&ONCE);
-        within.set_trace(parent);
-        service.call(within).await.unwrap();
-
-        let [Some(root), Some(child)] = script.traces()[..] else { panic!("two calls with a trace") };
+        let [root, _] = pass(TraceLayer::client(), None).await;
+        let [child, around] = pass(TraceLayer::client(), Some(parent)).await;
+        let (root, child) = (root.unwrap(), child.unwrap());
         assert_ne!(root.trace_id, parent.trace_id);
         assert_eq!(child.trace_id, parent.trace_id);
         assert_ne!(child.span_id, parent.span_id);
+        assert_eq!(around, Some(parent), "the caller's context is the caller's");
     }
 
     #[tokio::test]
     async fn a_handlers_calls_are_within_the_servers_span() {
-        let script = Script::new(vec![Ok(Response::default())]);
-        let mut service = TraceLayer::server().layer(script.clone());
+        let _listens = somebody_listens();
         let parent = TraceContext::new_root();
-        let mut incoming = request(&ONCE);
-        incoming.set_trace(parent);
-        service.call(incoming).await.unwrap();
-        let [Some(seen)] = script.contexts()[..] else { panic!("one call with a trace in its context") };
+        let [_, seen] = pass(TraceLayer::server(), Some(parent)).await;
+        let seen = seen.unwrap();
         assert_eq!(seen.trace_id, parent.trace_id);
         assert_ne!(seen.span_id, parent.span_id);
+    }
+
+    #[tokio::test]
+    async fn where_nobody_listens_a_trace_goes_on_as_it_came_and_none_is_begun() {
+        let _nobody = set_default(NoSubscriber::new());
+        let parent = TraceContext::new_root();
+        for layer in [TraceLayer::client(), TraceLayer::server()] {
+            assert_eq!(pass(layer, Some(parent)).await, [Some(parent); 2]);
+            assert_eq!(pass(layer, None).await, [None; 2]);
+        }
     }
 }
