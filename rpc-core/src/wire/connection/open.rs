@@ -332,6 +332,9 @@ impl Connection {
         let here = if whole { body } else { &nothing };
         if whole {
             self.last_small = Some(now);
+            if options.end && !options.oneway {
+                self.last_call = Some(now);
+            }
         } else {
             flags |= flag::MORE;
         }
