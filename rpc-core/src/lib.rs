@@ -11,6 +11,7 @@ extern crate self as rpc_core;
 pub use rpc_macros::{RpcError, message, service};
 
 pub mod balance;
+mod buffer;
 pub mod call;
 pub mod client;
 pub mod codec;

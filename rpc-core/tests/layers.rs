@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// The floors, from the ground up.
 const FLOORS: &[&[&str]] = &[
-    &["metadata"],
+    &["buffer", "metadata"],
     &["status"],
     &["context", "message", "wire"],
     &["codec", "stream"],

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+use std::task::Context as TaskContext;
 use std::time::Instant;
 
 use tokio::time::Sleep;
@@ -21,16 +21,29 @@ thread_local! {
 }
 
 /// Promises, from inside of a poll that will be pending, that the task is woken when the call's deadline passes.
+#[inline]
 pub(crate) fn will_wake_at_deadline() {
     COVERED.set(true);
 }
 
-/// Polls, and tells whether someone below made the promise.
-pub(crate) fn covered<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
-    // A call polled inside of a call's poll (a handler run in place, a local channel) has its own answer.
-    let outer = COVERED.replace(false);
-    let poll = poll();
-    (poll, COVERED.replace(outer))
+/// Finds out whether someone below made the promise: begun before a poll, ended after it.
+#[must_use]
+pub(crate) struct Cover {
+    outer: bool,
+}
+
+impl Cover {
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        // A call polled inside of a call's poll (a handler run in place, a local channel) has its own answer.
+        Self { outer: COVERED.replace(false) }
+    }
+
+    /// Whether someone did.
+    #[inline]
+    pub(crate) fn end(self) -> bool {
+        COVERED.replace(self.outer)
+    }
 }
 
 /// Tells a future that is pending when its time is up.
@@ -46,7 +59,12 @@ impl Alarm {
     #[inline]
     pub(crate) fn rings(&mut self, at: Instant, is_covered: bool, cx: &mut TaskContext<'_>) -> bool {
         // At the first poll the time has just begun: a look at the clock is saved, for most calls the only one.
-        if std::mem::replace(&mut self.polled, true) && at <= now() {
+        let is_first = !std::mem::replace(&mut self.polled, true);
+        !(is_first && is_covered) && self.look(at, is_first, is_covered, cx)
+    }
+
+    fn look(&mut self, at: Instant, is_first: bool, is_covered: bool, cx: &mut TaskContext<'_>) -> bool {
+        if !is_first && at <= now() {
             return true;
         }
         if is_covered {

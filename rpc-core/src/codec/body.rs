@@ -10,6 +10,7 @@ use std::cell::Cell;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::buffer;
 use crate::codec::CodecError;
 
 /// The buffers that a thread cuts bodies off, in bytes.
@@ -32,9 +33,9 @@ pub(crate) fn body(
     encode: impl FnOnce(&mut BytesMut) -> Result<(), CodecError>,
 ) -> Result<Bytes, CodecError> {
     if size >= OWN {
-        let mut buffer = BytesMut::with_capacity(size);
+        let mut buffer = buffer::take(size);
         encode(&mut buffer)?;
-        return Ok(buffer.freeze());
+        return Ok(buffer::freeze(buffer));
     }
     // Taken out meanwhile: an encoder that encodes finds an empty one and makes its own. So does one on a thread that is
     // ending, whose buffer is gone.

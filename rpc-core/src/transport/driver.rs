@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
+use crate::buffer;
 use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
@@ -346,8 +347,8 @@ impl<D: Dispatch> Driver<D> {
             state.written(std::mem::take(&mut self.written));
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
-                state.uncrowd();
             }
+            state.uncrowd(at);
             if self.phase == Phase::Open && state.is_over() {
                 self.phase = Phase::Flushing;
                 // Whoever kept the connection to call back later is told at once that it is too late.
@@ -421,6 +422,7 @@ impl<D: Dispatch> Driver<D> {
         self.wakers = Vec::new();
         self.dispatch.rest();
         self.link.lock().shrink();
+        buffer::trim();
     }
 
     /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
@@ -483,6 +485,7 @@ impl<D> Drop for Driver<D> {
         });
         self.link.tell_settled();
         end_all(&self.link);
+        buffer::trim();
     }
 }
 

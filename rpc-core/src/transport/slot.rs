@@ -14,7 +14,7 @@ use crate::context::{Context, now};
 use crate::status::{Hop, Status};
 use crate::transport::lane::Lane;
 use crate::transport::link::Link;
-use crate::wire::connection::{Open, PendingId};
+use crate::wire::connection::{Answers, Open, PendingId};
 use crate::wire::{CancelReason, OpenError, Opened, RequestHead, ResponseHead, StreamId, Token};
 
 /// The calls of ours on one connection, by token.
@@ -80,10 +80,13 @@ impl Slots {
     /// A call has ended; who waits for it.
     #[inline]
     pub(crate) fn end(&mut self, token: Token, outcome: Outcome) -> Option<Waker> {
-        match std::mem::replace(self.list.get_mut(token.0 as usize)?, Slot::Done(outcome)) {
-            Slot::Waiting { waker, .. } => waker,
+        let slot = self.list.get_mut(token.0 as usize)?;
+        let waker = match slot {
+            Slot::Waiting { waker, .. } => waker.take(),
             Slot::Done(_) | Slot::Stream(_) => None,
-        }
+        };
+        *slot = Slot::Done(outcome);
+        waker
     }
 
     /// Whether any of the calls has streams.
@@ -119,6 +122,25 @@ impl Slots {
         if self.list.try_remove(key).is_some() {
             self.lanes -= 1;
         }
+    }
+}
+
+/// The calls that wait while bytes are read: whole answers go to their places at once.
+pub(super) struct Waiting<'a> {
+    pub(super) calls: &'a mut Slots,
+    pub(super) wakers: &'a mut Vec<Waker>,
+    pub(super) now: Instant,
+}
+
+impl Answers for Waiting<'_> {
+    #[inline]
+    fn takes(&self, token: Token) -> bool {
+        matches!(self.calls.list.get(token.0 as usize), Some(Slot::Waiting { .. }))
+    }
+
+    #[inline]
+    fn answer(&mut self, token: Token, head: ResponseHead, body: Bytes) {
+        self.wakers.extend(self.calls.end(token, Outcome::Answer { head, body, at: self.now }));
     }
 }
 

@@ -55,6 +55,8 @@ pub struct RequestHead {
     pub codec: u8,
     /// When the call must be complete.
     pub deadline: Option<Instant>,
+    /// What remains until then as the call is opened, if that is known: it need not be reckoned (50 instructions).
+    pub remaining: Option<Duration>,
     /// How many attempts came before.
     pub attempt: u32,
     /// Whether a layer above retries.
@@ -242,30 +244,42 @@ impl ResponseHead {
         32 + status + metadata_size(&self.metadata)
     }
 
-    /// Reads a head, and the length of a message that comes in parts.
+    /// Reads a header into a head that is empty; the length of a message that comes in parts.
     #[inline]
     pub(crate) fn decode(
+        &mut self,
         header: &[u8],
         max_metadata: usize,
-    ) -> Result<(Self, Option<u64>), Cow<'static, str>> {
-        let mut head = Self::default();
+    ) -> Result<Option<u64>, Cow<'static, str>> {
+        // Most have nothing but the times, and need no place for what an error has.
+        for field in Reader::new(header) {
+            match field.map(|field| (field.key, field.number())) {
+                Ok((key::QUEUE, Some(number))) => self.queue = Duration::from_micros(number),
+                Ok((key::HANDLER, Some(number))) => self.handler = Duration::from_micros(number),
+                _ => return self.decode_all(header, max_metadata),
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline(never)]
+    fn decode_all(&mut self, header: &[u8], max_metadata: usize) -> Result<Option<u64>, Cow<'static, str>> {
         let mut length = None;
         let mut code = None;
-        // Of most responses there is none.
         let mut error: Option<Box<ErrorFields>> = None;
         for field in Reader::new(header) {
             let field = field.map_err(|error| error.to_string())?;
             let number =
                 || field.number().ok_or(Cow::Borrowed("a number in the header is longer than 8 bytes"));
             match field.key {
-                key::QUEUE => head.queue = Duration::from_micros(number()?),
-                key::HANDLER => head.handler = Duration::from_micros(number()?),
+                key::QUEUE => self.queue = Duration::from_micros(number()?),
+                key::HANDLER => self.handler = Duration::from_micros(number()?),
                 key::CODE => code = Some(number()?),
                 key::LENGTH => length = Some(number()?),
                 key::COMPRESSION if number()? != 0 => {
                     return Err("the body is compressed in a way that this side does not know".into());
                 }
-                key::METADATA => take_metadata(&mut head.metadata, field.value, max_metadata)?,
+                key::METADATA => take_metadata(&mut self.metadata, field.value, max_metadata)?,
                 _ => error.get_or_insert_default().read(field)?,
             }
         }
@@ -274,12 +288,12 @@ impl ResponseHead {
             let mut status = Status::new(Code::from_number(u8::try_from(code).unwrap_or(0)), error.message);
             status.set_certainty(error.certainty);
             status.set_retry_after(error.retry_after);
-            status.set_metadata(std::mem::take(&mut head.metadata));
+            status.set_metadata(std::mem::take(&mut self.metadata));
             *status.details_mut() = error.details;
             *status.hops_mut() = error.hops;
-            head.status = Some(status);
+            self.status = Some(status);
         }
-        Ok((head, length))
+        Ok(length)
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`method`] | method names that become numbers (§6.2) |
 //! | [`credit`] | the windows of flow control (§8) |
 //! | [`stream`] | one call's state, with its diagram (§9) |
+//! | `inbox` | a message that comes in parts (§8.4) |
 //! | [`table`] | streams by id |
 //! | [`out`] | bytes on their way to the socket |
 //! | [`keepalive`] | pings, round-trip time, and the limit on cheap frames (§11) |
@@ -39,6 +40,7 @@ pub mod error;
 pub mod field;
 pub mod frame;
 pub mod head;
+pub(crate) mod inbox;
 pub mod keepalive;
 pub mod method;
 pub mod out;

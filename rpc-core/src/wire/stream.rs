@@ -28,10 +28,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::credit::{ReceiveWindow, SendWindow};
-use super::head::{IncomingHead, ResponseHead};
+use super::head::ResponseHead;
+use super::inbox::Inbox;
 
 /// The number of a stream: odd if the connecting side opened it, even otherwise; it rises and is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,36 +122,4 @@ pub(crate) struct Outgoing {
     pub(crate) begun: bool,
     /// Whether this side's half ends with it.
     pub(crate) end: bool,
-}
-
-/// A message of which parts are here.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    pub(crate) total: u32,
-    pub(crate) bytes: BytesMut,
-    /// Whether this message ends the peer's half.
-    pub(crate) end: bool,
-    pub(crate) of: InboxOf,
-    /// What it counts against `max_buffered`.
-    pub(crate) held: usize,
-    pub(crate) place: Place,
-}
-
-/// How far a message is on its way to room of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// An item behind others that its reader has not taken.
-    Behind,
-    /// In the queue.
-    Queued,
-    /// The room is reserved, and the peer has been granted all of the message.
-    Reserved,
-}
-
-/// What the message that comes in parts belongs to.
-#[derive(Debug)]
-pub(crate) enum InboxOf {
-    Request(Box<IncomingHead>, Instant),
-    Response(Box<ResponseHead>),
-    Item,
 }

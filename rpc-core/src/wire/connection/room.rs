@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::super::credit::Consumed;
 use super::super::frame::{ITEM_COST, Kind};
-use super::super::stream::{Inbox, InboxOf, Place, State, Stream, StreamId};
+use super::super::inbox::{Inbox, InboxOf, Place};
+use super::super::stream::{State, Stream, StreamId};
 use super::super::table::Table;
 use super::{Connection, Event, Incoming};
 use crate::status::Status;
@@ -70,7 +71,7 @@ impl Connection {
         } else {
             Place::Queued
         };
-        stream.inbox = Some(Box::new(Inbox { total, bytes: BytesMut::from(first), end, of, held, place }));
+        stream.inbox = Some(Box::new(Inbox::new(total, first, end, of, held, place)));
         if let Some(grant) = grant {
             // What was not worth a frame may be what the rest of the item needs.
             self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
@@ -102,7 +103,7 @@ impl Connection {
                 room.used += total - inbox.held;
                 inbox.held = total;
                 inbox.place = Place::Reserved;
-                if let Some(grant) = stream.receive.lend(inbox.total - inbox.bytes.len() as u32) {
+                if let Some(grant) = stream.receive.lend(inbox.total - inbox.here as u32) {
                     self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
                 }
             }
@@ -144,13 +145,13 @@ impl Connection {
         let side = self.side(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
         let Some(inbox) = stream.inbox.take() else { return };
-        let Inbox { bytes, end, of, held, place, total } = *inbox;
+        let (end, held, place, total) = (inbox.end, inbox.held, inbox.place, inbox.total);
         if place != Place::Reserved {
             // All of it fitted into the stream's credit after all, as the reader went on.
             self.rooms[side].waiting -= held;
             self.rooms[side].queue.retain(|queued| *queued != id);
         }
-        let (body, token) = (bytes.freeze(), stream.token);
+        let (token, (of, body)) = (stream.token, inbox.into_body());
         stream.peer_ended = end;
         match of {
             InboxOf::Request(head, received) => {
@@ -232,7 +233,7 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.stopped) else { return };
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
         let partial = match stream.inbox.as_deref() {
-            Some(Inbox { of: InboxOf::Item, bytes, .. }) => bytes.len() as u32 + ITEM_COST,
+            Some(Inbox { of: InboxOf::Item, here, .. }) => *here as u32 + ITEM_COST,
             _ => 0,
         };
         // An item that is not whole cannot have been read.

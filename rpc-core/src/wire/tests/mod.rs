@@ -8,6 +8,7 @@
 //! | `edges` | every edge of the diagram in `stream.rs` |
 //! | `flow` | credit, large messages, fairness, back-pressure |
 //! | `items` | streams of items |
+//! | `share` | small calls beside many streams |
 //! | `stop` | a request whose items nobody wants any more |
 //! | `time` | deadlines, keepalive, drain, loss |
 //! | `hostile`, `hostile_stream` | every rule of PROTOCOL.md, broken |
@@ -26,6 +27,7 @@ mod operations;
 mod pair;
 mod properties;
 mod script;
+mod share;
 mod stop;
 mod time;
 mod unread;
