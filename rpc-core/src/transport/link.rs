@@ -20,7 +20,7 @@ use crate::status::{Certainty, Status};
 use crate::transport::lane::Lane;
 use crate::transport::slot::{Outcome, Slots};
 use crate::wire::{
-    CancelReason, Config, Connection, ConnectionError, Event, ResponseHead, Role, StreamId, Token,
+    CancelReason, Config, Connection, ConnectionError, Event, Part, ResponseHead, Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
@@ -236,12 +236,17 @@ impl State {
     }
 
     /// Bytes came from the peer.
-    pub(crate) fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+    pub(crate) fn handle_input(
+        &mut self,
+        now: Instant,
+        input: &mut BytesMut,
+        part: &mut Option<Part>,
+    ) -> Result<(), ConnectionError> {
         if self.wire.calls() > 0 {
             // Among what this makes us say may be calls that have waited for it.
-            return self.wire.handle_bytes(now, input);
+            return self.wire.handle_input(now, input, part);
         }
-        self.owing(|wire| wire.handle_bytes(now, input))
+        self.owing(|wire| wire.handle_input(now, input, part))
     }
 
     /// Acts on what happened to our calls, and keeps the rest for the driver. Done before the lock is given up, so
