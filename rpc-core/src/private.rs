@@ -104,7 +104,7 @@ pub fn typed_detail<M: Message>(status: &Status, code: Code, type_name: &str) ->
     M::decode(detail.value.clone()).ok()
 }
 
-/// Asks whether a type is a scalar, whatever it is called: `Probe::<T>::IS_SCALAR`.
+/// Asks whether a type is a scalar or a stream, whatever it is called: `Probe::<T>::IS_SCALAR`, `IS_STREAM`.
 ///
 /// For the types below that is their own constant, for all others the one of [`NotScalar`], which has to be in scope.
 #[derive(Debug)]
@@ -114,9 +114,16 @@ pub struct Probe<T: ?Sized>(marker::PhantomData<T>);
 pub trait NotScalar {
     /// It is none.
     const IS_SCALAR: bool = false;
+    /// Nor this.
+    const IS_STREAM: bool = false;
 }
 
 impl<T: ?Sized> NotScalar for Probe<T> {}
+
+impl<T> Probe<Streaming<T>> {
+    /// It is one.
+    pub const IS_STREAM: bool = true;
+}
 
 macro_rules! scalars {
     ($([$($generics:ident),*] $scalar:ty;)*) => {

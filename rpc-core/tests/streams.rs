@@ -1,6 +1,8 @@
 //! Streams on a stopped clock: whatever the sizes of items, the pauses of producers and readers and the windows are,
 //! nothing is lost, doubled or out of order, and nothing waits for ever.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +18,10 @@ trait Mirror {
     async fn both(&self, items: Streaming<Bytes>) -> Result<Streaming<Bytes>, Status>;
     /// How many bytes came.
     async fn up(&self, items: Streaming<Bytes>) -> Result<u64, Status>;
+    /// Items of so many bytes, without an end.
+    async fn endless(&self, bytes: u32) -> Result<Streaming<Bytes>, Status>;
+    /// Nothing.
+    async fn nothing(&self) -> Result<(), Status>;
 }
 
 struct Glass(u64);
@@ -82,6 +88,15 @@ impl Mirror for Glass {
             bytes += item?.len() as u64;
         }
         Ok(bytes)
+    }
+
+    async fn endless(&self, bytes: u32) -> Result<Streaming<Bytes>, Status> {
+        let item = Bytes::from(vec![1; bytes as usize]);
+        Ok(Streaming::iter(std::iter::repeat(item)))
+    }
+
+    async fn nothing(&self) -> Result<(), Status> {
+        Ok(())
     }
 }
 
@@ -159,5 +174,40 @@ fn an_item_as_large_as_the_window_passes_behind_small_ones() {
             let bytes = tokio::time::timeout(Duration::from_secs(3_600), call).await;
             assert_eq!(bytes.expect("it stands still").unwrap(), sum as u64, "{large}");
         }
+    });
+}
+
+/// What a call waits for is counted, in items that others read in the meantime: a clock would tell more of the machine.
+#[test]
+fn a_call_waits_for_few_items_of_a_hundred_streams() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = Server::builder().service(MirrorServer::new(Glass(1)));
+        let client = MirrorClient::new(rpc_core::client::Builder::local(server).build().unwrap());
+        let read = Arc::new(AtomicU64::new(0));
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let (client, read) = (client.clone(), read.clone());
+            readers.spawn(async move {
+                let mut items = client.endless(64).await.unwrap();
+                while let Some(item) = items.next().await {
+                    item.unwrap();
+                    read.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        while read.load(Ordering::Relaxed) < 100_000 {
+            tokio::task::yield_now().await;
+        }
+        let mut waited = Vec::new();
+        for _ in 0..50 {
+            let before = read.load(Ordering::Relaxed);
+            client.nothing().await.unwrap();
+            waited.push(read.load(Ordering::Relaxed) - before);
+        }
+        // 64 KiB are 800 items: so many are read before the request goes out, before the answer does, and with it. At
+        // first there was no call, and what is under way is more.
+        waited.sort_unstable();
+        assert!(waited[25] <= 3_200 && waited[45] <= 5_000, "{waited:?}");
     });
 }

@@ -14,6 +14,7 @@ mod death;
 mod discovery;
 mod drain;
 mod errors;
+mod generated;
 mod hostile;
 mod layers;
 mod macros;

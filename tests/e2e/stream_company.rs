@@ -11,10 +11,13 @@ use rpc_core::codec::Json;
 use rpc_core::middleware::{
     CatchPanicLayer, ConcurrencyLimitLayer, RetryLayer, TimeoutLayer, TraceLayer, layer_fn, retry::Policy,
 };
+use rpc_core::wire::Config;
 use rpc_core::{Channel, Code, Context, Request, Response, Server, Status, Streaming};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tower::Service;
 
-use crate::support::flow::{FlowClient, FlowServer, Line, Probe, Rig, number, read};
+use crate::support::flow::{FlowClient, FlowPair, FlowServer, Line, Probe, Rig, number, read};
 use crate::support::{bench, drained, ms, quiet, secs, until, within};
 
 fn endless() -> impl Stream<Item = Bytes> + Send {
@@ -93,6 +96,64 @@ fn streams_that_always_have_something_starve_neither_each_other_nor_calls() {
         }
         join_all(readers).await;
         pair.finish().await;
+    });
+}
+
+#[test]
+fn what_slow_readers_leave_unread_is_bounded_and_others_go_on() {
+    bench(async |bench| {
+        let gate = Arc::new(Semaphore::new(0));
+        let waits = gate.clone();
+        let rig = Rig::default().up(move |mut items: Streaming<Bytes>| {
+            let gate = waits.clone();
+            async move {
+                gate.acquire().await.unwrap().forget();
+                let mut bytes = 0;
+                while let Some(item) = items.next().await {
+                    bytes += item?.len() as u64;
+                }
+                Ok(bytes)
+            }
+        });
+        // The least that there is: eight windows full.
+        let config = Config { max_unread: 1024 * 1024, ..Config::default() };
+        let server = Server::builder().service(FlowServer::new(rig)).config(config);
+        let server = bench.serve(server).await;
+        let client = FlowClient::connect(server.local_addr()).await.unwrap();
+        // All that a window takes, of each of a hundred.
+        let (item, items) = (Bytes::from(vec![7; 1024]), 120);
+        let mut uploads = JoinSet::new();
+        for _ in 0..100 {
+            let (client, item) = (client.clone(), item.clone());
+            uploads.spawn(
+                async move { client.up(Streaming::iter((0..items).map(move |_| item.clone()))).await },
+            );
+        }
+        for _ in 0..92 {
+            let ended = within(secs(20), uploads.join_next()).await.unwrap().unwrap().unwrap_err();
+            assert_eq!(ended.code(), Code::ResourceExhausted, "{ended}");
+            assert!(ended.message().contains("wait for their readers"), "{ended}");
+        }
+        assert_eq!(client.echo("goes on".into()).await.unwrap(), "goes on");
+        let (lines, input) = Streaming::channel(1);
+        let mut back = client.both(input).await.unwrap();
+        for number in 0..100 {
+            let line = Line { number, text: "x".repeat(2048) };
+            lines.send(line.clone()).await.unwrap();
+            assert_eq!(within(secs(20), back.next()).await.unwrap().unwrap(), line);
+        }
+        drop((lines, back));
+        // Those that had a place for all of theirs.
+        gate.add_permits(100);
+        let mut whole = 0;
+        while let Some(left) = within(secs(20), uploads.join_next()).await {
+            match left.unwrap() {
+                Ok(bytes) => whole += usize::from(bytes == items * 1024),
+                Err(status) => assert_eq!(status.code(), Code::ResourceExhausted, "{status}"),
+            }
+        }
+        assert!(whole > 0, "the readers of the first had their places");
+        FlowPair { server, client }.finish().await;
     });
 }
 

@@ -117,3 +117,28 @@ fn depth_is_limited_on_the_way_out() {
     let error = serde_json::to_string(&any).unwrap_err().to_string();
     assert!(error.contains("16"), "{error}");
 }
+
+#[test]
+fn every_nan_is_the_one_nan() {
+    let bits = [
+        ("FloatFieldNormalizeQuietNan", f32::from_bits(0x7fa1_2345)),
+        ("FloatFieldNormalizeSignalingNan", f32::from_bits(0xffb5_4321)),
+    ];
+    for (name, optional_float) in bits {
+        let message = TestAllTypes { optional_float, ..Default::default() };
+        assert_eq!(written(&message).unwrap(), r#"{"optionalFloat":"NaN"}"#, "{name}");
+        // As it comes in protobuf, too.
+        let message = TestAllTypes::decode(message.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(written(&message).unwrap(), r#"{"optionalFloat":"NaN"}"#, "{name}");
+    }
+    let bits = [
+        ("DoubleFieldNormalizeQuietNan", f64::from_bits(0x7ffa_1234_5678_9abc)),
+        ("DoubleFieldNormalizeSignalingNan", f64::from_bits(0xfffb_cba9_8765_4321)),
+    ];
+    for (name, optional_double) in bits {
+        let message = TestAllTypes { optional_double, ..Default::default() };
+        assert_eq!(written(&message).unwrap(), r#"{"optionalDouble":"NaN"}"#, "{name}");
+        let message = TestAllTypes::decode(message.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(written(&message).unwrap(), r#"{"optionalDouble":"NaN"}"#, "{name}");
+    }
+}

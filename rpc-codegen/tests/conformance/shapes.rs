@@ -6,7 +6,7 @@ use crate::{refused, taken};
 fn names() {
     taken(&[
         (
-            "FieldNameInSnakeCase",
+            "FieldNameInSnakeCase, FieldNameInLowerCamelCase",
             r#"{"fieldname1": 1, "fieldName2": 2, "FieldName3": 3, "fieldName4": 4}"#,
             r#"{"fieldname1": 1, "fieldName2": 2, "FieldName3": 3, "fieldName4": 4}"#,
         ),
@@ -97,6 +97,7 @@ fn oneofs() {
     same("OneofZeroDouble", r#"{"oneofDouble": 0.0}"#);
     same("OneofZeroEnum", r#"{"oneofEnum": "FOO"}"#);
     taken(&[
+        ("OneofZeroUint64, not quoted", r#"{"oneofUint64": 0}"#, r#"{"oneofUint64": "0"}"#),
         (
             "OneofFieldNullFirst",
             r#"{"oneofUint32": null, "oneofString": "test"}"#,
@@ -178,6 +179,7 @@ fn lists() {
         ),
         ("RepeatedFieldTrailingComma", r#"{"repeatedInt32": [1, 2, 3, 4,]}"#),
         ("RepeatedFieldTrailingCommaWithSpace", r#"{"repeatedInt32": [1, 2, 3, 4 ,]}"#),
+        ("RepeatedFieldTrailingCommaWithSpaceCommaSpace", r#"{"repeatedInt32": [1, 2, 3, 4 , ]}"#),
         ("RepeatedFieldTrailingCommaWithNewlines", "{\"repeatedInt32\": [1,\n 2,\n]}"),
         ("RepeatedFieldPrimitiveElementIsNull", r#"{"repeatedInt32": [1, null, 2]}"#),
         ("RepeatedFieldMessageElementIsNull", r#"{"repeatedNestedMessage": [{"a": 1}, null]}"#),
@@ -251,7 +253,11 @@ fn null_is_absence() {
                 "repeatedUint32": null, "repeatedUint64": null, "repeatedBool": null, "repeatedString": null,
                 "repeatedBytes": null, "repeatedNestedEnum": null, "repeatedNestedMessage": null,
                 "mapInt32Int32": null, "mapBoolBool": null, "mapStringNestedMessage": null,
-                "presenceInt32": null, "optionalFloat": null, "optionalDouble": null
+                "optionalSint32": null, "optionalSint64": null, "optionalFixed32": null, "optionalFixed64": null,
+                "optionalSfixed32": null, "optionalSfixed64": null, "optionalFloat": null, "optionalDouble": null,
+                "repeatedSint32": null, "repeatedSint64": null, "repeatedFixed32": null, "repeatedFixed64": null,
+                "repeatedSfixed32": null, "repeatedSfixed64": null, "repeatedFloat": null, "repeatedDouble": null,
+                "presenceInt32": null
             }"#,
             "{}",
         ),
@@ -261,7 +267,9 @@ fn null_is_absence() {
                 "optionalBoolWrapper": null, "optionalInt32Wrapper": null, "optionalUint32Wrapper": null,
                 "optionalInt64Wrapper": null, "optionalUint64Wrapper": null, "optionalFloatWrapper": null,
                 "optionalDoubleWrapper": null, "optionalStringWrapper": null, "optionalBytesWrapper": null,
-                "repeatedBoolWrapper": null, "repeatedInt32Wrapper": null, "repeatedStringWrapper": null
+                "repeatedBoolWrapper": null, "repeatedInt32Wrapper": null, "repeatedUint32Wrapper": null,
+                "repeatedInt64Wrapper": null, "repeatedUint64Wrapper": null, "repeatedFloatWrapper": null,
+                "repeatedDoubleWrapper": null, "repeatedStringWrapper": null, "repeatedBytesWrapper": null
             }"#,
             "{}",
         ),

@@ -36,7 +36,8 @@ fn strings() {
         ("StringFieldUnterminatedEscape", r#"{"optionalString": "\u8C3"}"#),
         ("StringFieldUnpairedHighSurrogate", r#"{"optionalString": "\uD800"}"#),
         ("StringFieldUnpairedLowSurrogate", r#"{"optionalString": "\uDC00"}"#),
-        ("StringFieldInvertedSurrogatePair", r#"{"optionalString": "\uDE01\uD83D"}"#),
+        ("StringFieldSurrogateInWrongOrder", r#"{"optionalString": "\uDE01\uD83D"}"#),
+        ("StringEndsWithEscapeChar", r#"{"optionalString": "abc\"#),
         ("StringFieldSingleQuoteKey", r#"{'optionalString': "Hello world!"}"#),
         ("StringFieldSingleQuoteValue", r#"{"optionalString": 'Hello world!'}"#),
         ("StringFieldSingleQuoteBoth", "{'optionalString': 'Hello world!'}"),
@@ -69,6 +70,26 @@ fn bytes() {
 fn syntax() {
     taken(&[
         ("HelloWorld", r#"{"optionalString":"Hello, World!"}"#, r#"{"optionalString":"Hello, World!"}"#),
+        (
+            "OneLineNoSpaces",
+            r#"{"optionalInt32":1,"optionalInt64":2}"#,
+            r#"{"optionalInt32": 1, "optionalInt64": "2"}"#,
+        ),
+        (
+            "OneLineWithSpaces",
+            r#"{ "optionalInt32" : 1 , "optionalInt64" : 2 }"#,
+            r#"{"optionalInt32": 1, "optionalInt64": "2"}"#,
+        ),
+        (
+            "MultilineNoSpaces",
+            "{\n\"optionalInt32\"\n:\n1\n,\n\"optionalInt64\"\n:\n2\n}",
+            r#"{"optionalInt32": 1, "optionalInt64": "2"}"#,
+        ),
+        (
+            "MultilineWithSpaces",
+            "{\n  \"optionalInt32\"  :  1\n  ,\n  \"optionalInt64\"  :  2\n}\n",
+            r#"{"optionalInt32": 1, "optionalInt64": "2"}"#,
+        ),
         ("Spaces, tabs and new lines", "\t{\r\n \"optionalInt32\"\t:\n1 }\n", r#"{"optionalInt32": 1}"#),
     ]);
     refused(&[

@@ -16,11 +16,21 @@ fn wrappers() {
     same("OptionalBytesWrapper", r#"{"optionalBytesWrapper": ""}"#);
     same(
         "OptionalWrapperTypesWithNonDefaultValue",
-        r#"{"optionalBoolWrapper": true, "optionalInt32Wrapper": 1, "optionalInt64Wrapper": "1"}"#,
+        r#"{"optionalBoolWrapper": true, "optionalInt32Wrapper": 1, "optionalUint32Wrapper": 1, "optionalInt64Wrapper": "1",
+            "optionalUint64Wrapper": "1", "optionalFloatWrapper": 1.0, "optionalDoubleWrapper": 1.0,
+            "optionalStringWrapper": "1", "optionalBytesWrapper": "AQI="}"#,
     );
     same("RepeatedBoolWrapper", r#"{"repeatedBoolWrapper": [true, false]}"#);
     same("RepeatedInt32Wrapper", r#"{"repeatedInt32Wrapper": [0, 1]}"#);
     same("RepeatedInt64Wrapper", r#"{"repeatedInt64Wrapper": ["0", "1"]}"#);
+    same("RepeatedUint32Wrapper", r#"{"repeatedUint32Wrapper": [0, 1]}"#);
+    same("RepeatedUint64Wrapper", r#"{"repeatedUint64Wrapper": ["0", "1"]}"#);
+    same("RepeatedDoubleWrapper", r#"{"repeatedDoubleWrapper": [0.0, 1.0]}"#);
+    taken(&[(
+        "OptionalInt64Wrapper, OptionalUint64Wrapper, not quoted",
+        r#"{"optionalInt64Wrapper": 0, "optionalUint64Wrapper": 0}"#,
+        r#"{"optionalInt64Wrapper": "0", "optionalUint64Wrapper": "0"}"#,
+    )]);
     same("RepeatedFloatWrapper", r#"{"repeatedFloatWrapper": [0.0, 1.0]}"#);
     same("RepeatedStringWrapper", r#"{"repeatedStringWrapper": ["", "AQI="]}"#);
     same("RepeatedBytesWrapper", r#"{"repeatedBytesWrapper": ["", "AQI="]}"#);
@@ -154,7 +164,7 @@ fn structs_and_values() {
     same(
         "Struct",
         r#"{"optionalStruct": {"nullValue": null, "boolValue": true, "stringValue": "Hello world!", "objectValue": {"value": 0.0},
-            "intValue": 1234.0, "listValue": ["a", 1.0]}}"#,
+            "intValue": 1234.0, "doubleValue": 1234.5678, "listValue": ["a", 1.0]}}"#,
     );
     same("StructWithEmptyListValue", r#"{"optionalStruct": {"listValue": []}}"#);
     same("ValueAcceptFloat", r#"{"optionalValue": 1.5}"#);

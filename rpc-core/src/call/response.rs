@@ -1,6 +1,6 @@
 //! [`Response`]: a successful reply on its way from the handler back to the caller.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -15,7 +15,24 @@ pub struct Response {
     // In a box: most replies have none.
     stream: Option<Box<Streaming<Bytes>>>,
     pub(crate) metadata: Metadata,
-    pub(crate) timings: Timings,
+    pub(crate) took: Took,
+}
+
+/// What a call took: its [`Timings`] before they are reckoned, for hardly any caller asks for them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Took {
+    pub(crate) queue: Duration,
+    pub(crate) handler: Duration,
+    /// When the request was handed to the connection, and when the answer came; `None` on the server.
+    pub(crate) span: Option<(Instant, Instant)>,
+}
+
+impl Took {
+    pub(crate) fn timings(&self) -> Timings {
+        let &Self { queue, handler, span } = self;
+        let whole = span.map_or(Duration::ZERO, |(from, to)| to.saturating_duration_since(from));
+        Timings { queue, handler, network: whole.saturating_sub(queue).saturating_sub(handler) }
+    }
 }
 
 /// Where the time of a call went, as its server tells it.
@@ -76,9 +93,10 @@ impl Response {
         self.body
     }
 
-    /// Body, metadata, timings.
-    pub(crate) fn into_parts(self) -> (Bytes, Metadata, Timings) {
-        (self.body, self.metadata, self.timings)
+    /// Body, metadata, and what the call took.
+    #[inline]
+    pub(crate) fn into_parts(self) -> (Bytes, Metadata, Took) {
+        (self.body, self.metadata, self.took)
     }
 
     /// The metadata that travels with the reply.
@@ -93,6 +111,6 @@ impl Response {
 
     /// Where the time went.
     pub fn timings(&self) -> Timings {
-        self.timings
+        self.took.timings()
     }
 }

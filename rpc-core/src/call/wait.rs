@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context as TaskContext, Poll};
+use std::task::Context as TaskContext;
 use std::time::Instant;
 
 use tokio::time::Sleep;
@@ -21,16 +21,29 @@ thread_local! {
 }
 
 /// Promises, from inside of a poll that will be pending, that the task is woken when the call's deadline passes.
+#[inline]
 pub(crate) fn will_wake_at_deadline() {
     COVERED.set(true);
 }
 
-/// Polls, and tells whether someone below made the promise.
-pub(crate) fn covered<T>(poll: impl FnOnce() -> Poll<T>) -> (Poll<T>, bool) {
-    // A call polled inside of a call's poll (a handler run in place, a local channel) has its own answer.
-    let outer = COVERED.replace(false);
-    let poll = poll();
-    (poll, COVERED.replace(outer))
+/// Finds out whether someone below made the promise: begun before a poll, ended after it.
+#[must_use]
+pub(crate) struct Cover {
+    outer: bool,
+}
+
+impl Cover {
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        // A call polled inside of a call's poll (a handler run in place, a local channel) has its own answer.
+        Self { outer: COVERED.replace(false) }
+    }
+
+    /// Whether someone did.
+    #[inline]
+    pub(crate) fn end(self) -> bool {
+        COVERED.replace(self.outer)
+    }
 }
 
 /// Tells a future that is pending when its time is up.

@@ -14,9 +14,11 @@ use tokio::task::JoinHandle;
 use crate::call::items::{decode_replies, encode_requests};
 use crate::call::method::{Carried, codec_names};
 use crate::call::request::{Deadline, Source, Upload};
-use crate::call::wait::{Alarm, covered};
+use crate::call::response::Took;
+use crate::call::wait::{Alarm, Cover};
 use crate::call::{CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
 use crate::client::channel::Channel;
+use crate::client::destination::Destination;
 use crate::client::stack::StackCall;
 use crate::codec::Codec;
 use crate::codec::body::body;
@@ -55,39 +57,37 @@ pub struct Reply<T> {
     pub timings: Timings,
 }
 
+/// A reply, before its timings are reckoned.
+struct Answer<T> {
+    value: T,
+    metadata: Metadata,
+    took: Took,
+}
+
 struct Inner<M: Method> {
     channel: Channel,
-    context: Context,
-    stage: Stage<M>,
+    /// Made with the call, and sent from where it lies. Where layers have taken it, what is left keeps the deadline and
+    /// the context.
+    request: Request,
+    /// Until it begins.
+    new: Option<New<M>>,
+    /// From then on until it is complete.
+    running: Option<Running<M>>,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the common one is the large one, and is to need no allocation"
-)]
-enum Stage<M: Method> {
-    New(New<M>),
-    Running(Running<M>),
-    Done,
-}
-
-/// A call that has not begun: its message and its options.
+/// A call that has not begun: its message, and the options that the request has no place for.
 struct New<M: Method> {
     message: M::Input,
     codec: Option<&'static CodecFns<M>>,
     timeout: Option<Duration>,
-    metadata: Metadata,
-    wait_for_ready: bool,
-    hash_key: Option<u64>,
     /// An option that cannot be carried out.
     error: Option<Status>,
 }
 
 /// A call that is under way.
 struct Running<M: Method> {
-    future: StackCall,
+    way: StackCall,
     codec: &'static CodecFns<M>,
-    deadline: Option<Deadline>,
     alarm: Alarm,
     beginning: Option<Box<Beginning>>,
     cancelled: Registration,
@@ -121,23 +121,19 @@ impl<M: Method> Call<M> {
     /// A call of the method `M` with this message, in the current context. Generated clients call this.
     #[inline]
     pub fn new(channel: &Channel, message: M::Input) -> Self {
-        let new = New {
-            message,
-            codec: None,
-            timeout: None,
-            metadata: Metadata::new(),
+        let request = Request {
             wait_for_ready: channel.inner.wait_for_ready,
-            hash_key: None,
-            error: None,
+            context: Context::current(),
+            ..Request::new(M::descriptor(), 0, Bytes::new())
         };
-        let inner = Inner { channel: channel.clone(), context: Context::current(), stage: Stage::New(new) };
-        Self { inner }
+        let new = Some(New { message, codec: None, timeout: None, error: None });
+        Self { inner: Inner { channel: channel.clone(), request, new, running: None } }
     }
 
-    fn with(mut self, set: impl FnOnce(&mut New<M>)) -> Self {
+    fn with(mut self, set: impl FnOnce(&mut Request, &mut New<M>)) -> Self {
         // A call that has been polled has been sent: its options cannot change any more.
-        if let Stage::New(new) = &mut self.inner.stage {
-            set(new);
+        if let Some(new) = &mut self.inner.new {
+            set(&mut self.inner.request, new);
         }
         self
     }
@@ -145,14 +141,14 @@ impl<M: Method> Call<M> {
     /// Gives the call this much time, from the moment that it is first polled or started. A deadline that it inherits
     /// and that is nearer stays.
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|new| new.timeout = Some(timeout))
+        self.with(|_, new| new.timeout = Some(timeout))
     }
 
     /// Sends an entry of metadata with the call; see [`Metadata`] for what a name may be. With a name that may not be,
     /// the call fails with `INVALID_ARGUMENT` before it is sent.
     pub fn metadata(self, name: &str, value: impl Into<Bytes>) -> Self {
-        self.with(|new| {
-            if let Err(error) = new.metadata.append(name, value) {
+        self.with(|request, new| {
+            if let Err(error) = request.metadata.append(name, value) {
                 new.error = Some(error.into());
             }
         })
@@ -160,17 +156,17 @@ impl<M: Method> Call<M> {
 
     /// Speaks this codec, which the service must have.
     pub fn codec<C: Codec<M::Request> + Codec<M::Reply>>(self) -> Self {
-        self.with(|new| new.codec = Some(const { &CodecFns::of::<C>() }))
+        self.with(|_, new| new.codec = Some(const { &CodecFns::of::<C>() }))
     }
 
     /// Waits, up to the deadline, while the server cannot be reached, in place of failing at once.
     pub fn wait_for_ready(self) -> Self {
-        self.with(|new| new.wait_for_ready = true)
+        self.with(|request, _| request.wait_for_ready = true)
     }
 
     /// The key that a consistent-hash balancer goes by.
     pub fn hash_key(self, key: u64) -> Self {
-        self.with(|new| new.hash_key = Some(key))
+        self.with(|request, _| request.hash_key = Some(key))
     }
 
     /// Awaits the whole [`Reply`]: with metadata and timings.
@@ -202,37 +198,35 @@ impl<M: Method> Call<M> {
 
 impl<M: Method> Inner<M> {
     #[inline]
-    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Reply<M::Output>, Status>> {
-        if let Stage::New(_) = self.stage
-            && let Err(status) = self.begin()
-        {
-            return Poll::Ready(Err(status.with_certainty(Certainty::NotSent)));
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Answer<M::Output>, Status>> {
+        let mut clock = None;
+        if let Some(new) = self.new.take() {
+            match self.begin(new) {
+                Ok(started) => clock = Some(started),
+                Err(status) => return Poll::Ready(Err(status.with_certainty(Certainty::NotSent))),
+            }
         }
-        let Stage::Running(running) = &mut self.stage else {
+        let Some(running) = &mut self.running else {
             return Poll::Ready(Err(Status::internal("a call was polled after it had completed")));
         };
-        let result = match running.poll(&self.context, cx) {
+        let result = match running.poll(&self.channel.inner.destination, &mut self.request, clock, cx) {
             Poll::Ready(result) => result,
             Poll::Pending => return Poll::Pending,
         };
         let codec = running.codec;
         // The call may hold a permit of a layer: it goes as soon as the call is complete, not when its owner goes.
-        self.stage = Stage::Done;
+        self.running = None;
         Poll::Ready(result.and_then(|response| decode(codec, response)))
     }
 
-    /// Encodes the message and hands the request to the channel's layers.
+    /// Encodes the message and hands the request to the channel's layers; when.
     #[inline]
-    fn begin(&mut self) -> Result<(), Status> {
-        let Stage::New(new) = std::mem::replace(&mut self.stage, Stage::Done) else {
-            return Err(Status::internal("a call began twice"));
-        };
-        let New { message, codec, timeout, metadata, wait_for_ready, hash_key, error } = new;
+    fn begin(&mut self, new: New<M>) -> Result<Instant, Status> {
+        let New { message, codec, timeout, error } = new;
+        let (channel, request) = (&*self.channel.inner, &mut self.request);
         if let Some(error) = error {
             return Err(error);
         }
-        let method = M::descriptor();
-        let channel = &*self.channel.inner;
         let codec = match codec {
             Some(codec) => codec,
             None => choose::<M>(channel.codec)?,
@@ -242,7 +236,7 @@ impl<M: Method> Inner<M> {
         // a stream to begin.
         let streams = M::Input::STREAMS || M::Given::STREAMS;
         let (whole, beginning) = if streams { (None, channel.timeout) } else { (channel.timeout, None) };
-        let deadline = deadline::<M>(started, timeout, whole, &self.context);
+        let deadline = deadline::<M>(started, timeout, whole, &request.context);
         let beginning = match beginning {
             Some(limit) if deadline.is_none() && !M::Input::STREAMS => Beginning::within(limit, started),
             _ => None,
@@ -250,49 +244,43 @@ impl<M: Method> Inner<M> {
         if deadline.is_some_and(|deadline| deadline.at <= started) {
             return Err(Status::deadline_exceeded(format!(
                 "the time was up before {} was sent",
-                method.path
+                request.method.path
             )));
         }
-        if let Some(status) = self.context.status() {
+        if let Some(status) = request.context.status() {
             return Err(status);
         }
 
-        let (body, stream) = match message.into_carried() {
-            Carried::One(message) => (encode(codec, &message)?, None),
-            Carried::Stream(items) => (Bytes::new(), Some(Upload::new(encode_requests(codec, items)))),
-        };
-
-        let request = Request {
-            metadata,
-            deadline,
-            // A hop that is being tried again from above must not be tried again from here as well.
-            is_retry: self.context.is_retry(),
-            wait_for_ready,
-            hash_key,
-            context: self.context.clone(),
-            stream,
-            ..Request::new(method, codec.info.id, body)
-        };
-        self.stage = Stage::Running(Running {
-            future: channel.calls.call(request, Some(started)),
-            codec,
-            deadline,
-            alarm: Alarm::default(),
-            beginning,
-            cancelled: Registration::default(),
-        });
-        Ok(())
+        match message.into_carried() {
+            Carried::One(message) => request.body = encode(codec, &message)?,
+            Carried::Stream(items) => request.stream = Some(Upload::new(encode_requests(codec, items))),
+        }
+        request.codec = codec.info.id;
+        request.deadline = deadline;
+        // A hop that is being tried again from above must not be tried again from here as well.
+        request.is_retry = request.context.is_retry();
+        let (way, cancelled) = (StackCall::new(channel.layers.as_ref(), request), Registration::default());
+        self.running = Some(Running { way, codec, alarm: Alarm::default(), beginning, cancelled });
+        Ok(started)
     }
 }
 
 impl<M: Method> Running<M> {
     #[inline]
-    fn poll(&mut self, context: &Context, cx: &mut TaskContext<'_>) -> Poll<Result<Response, Status>> {
-        let (polled, is_covered) = covered(|| Pin::new(&mut self.future).poll(cx));
+    fn poll(
+        &mut self,
+        to: &Destination,
+        request: &mut Request,
+        clock: Option<Instant>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
+        let cover = Cover::begin();
+        let polled = self.way.poll(to, request, clock, cx);
+        let is_covered = cover.end();
         if polled.is_ready() {
             return polled;
         }
-        if let Poll::Ready(status) = context.poll_cancelled(cx, &mut self.cancelled) {
+        if let Poll::Ready(status) = request.context.poll_cancelled(cx, &mut self.cancelled) {
             self.abandon();
             return Poll::Ready(Err(status));
         }
@@ -303,10 +291,12 @@ impl<M: Method> Running<M> {
             self.abandon();
             return Poll::Ready(Err(status));
         }
-        match self.deadline {
+        match request.deadline {
             Some(deadline) if self.alarm.rings(deadline.at, is_covered, cx) => {
+                let status = late::<M>(deadline, now());
+                let status = self.way.late(to, status);
                 self.abandon();
-                Poll::Ready(Err(self.late(deadline, now())))
+                Poll::Ready(Err(status))
             }
             _ => Poll::Pending,
         }
@@ -314,17 +304,18 @@ impl<M: Method> Running<M> {
 
     /// Drops whatever is under way.
     fn abandon(&mut self) {
-        self.future = StackCall::Ended;
+        self.way = StackCall::Ended;
     }
+}
 
-    #[cold]
-    fn late(&self, deadline: Deadline, at: Instant) -> Status {
-        let path = M::descriptor().path;
-        let mut status = deadline.status(path);
-        let since = |at: Instant| at.saturating_duration_since(deadline.since);
-        status.hops_mut().push(Hop::unanswered(path, since(deadline.at), since(at)));
-        self.future.late(status)
-    }
+/// The error of a call whose time is up.
+#[cold]
+fn late<M: Method>(deadline: Deadline, at: Instant) -> Status {
+    let path = M::descriptor().path;
+    let mut status = deadline.status(path);
+    let since = |at: Instant| at.saturating_duration_since(deadline.since);
+    status.hops_mut().push(Hop::unanswered(path, since(deadline.at), since(at)));
+    status
 }
 
 /// The functions of the codec that the channel chose.
@@ -378,12 +369,12 @@ fn encode<M: Method>(codec: &CodecFns<M>, message: &M::Request) -> Result<Bytes,
 }
 
 #[inline]
-fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Reply<M::Output>, Status> {
+fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Answer<M::Output>, Status> {
     if M::descriptor().oneway {
         return handed(response);
     }
     let stream = response.take_stream();
-    let (body, metadata, timings) = response.into_parts();
+    let (body, metadata, took) = response.into_parts();
     let carried = match stream {
         None if !M::Given::STREAMS => {
             let reply = (codec.decode_reply)(body).map_err(|error| {
@@ -408,13 +399,13 @@ fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Repl
         let status = Status::internal("the server answered with a stream, where one reply was due");
         status.with_certainty(Certainty::Executed)
     })?;
-    Ok(Reply { value: M::output(given), metadata, timings })
+    Ok(Answer { value: M::output(given), metadata, took })
 }
 
 /// What a oneway call gives, to which there is no reply: such a method gives `()`, as the macro sees to.
-fn handed<T: Send + 'static>(response: Response) -> Result<Reply<T>, Status> {
+fn handed<T: Send + 'static>(response: Response) -> Result<Answer<T>, Status> {
     match (Box::new(()) as Box<dyn Any>).downcast() {
-        Ok(value) => Ok(Reply { value: *value, metadata: response.metadata, timings: response.timings }),
+        Ok(value) => Ok(Answer { value: *value, metadata: response.metadata, took: response.took }),
         Err(_) => Err(Status::internal("a oneway method that gives something")),
     }
 }
@@ -424,7 +415,7 @@ impl<M: Method> Future for Call<M> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.inner.poll(cx).map(|result| result.map(|reply| reply.value).map_err(M::Error::from))
+        self.inner.poll(cx).map(|result| result.map(|answer| answer.value).map_err(M::Error::from))
     }
 }
 
@@ -433,7 +424,9 @@ impl<M: Method> Future for ReplyCall<M> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.inner.poll(cx).map(|result| result.map_err(M::Error::from))
+        let reply =
+            |Answer { value, metadata, took }| Reply { value, metadata, timings: Took::timings(&took) };
+        self.inner.poll(cx).map(|result| result.map(reply).map_err(M::Error::from))
     }
 }
 

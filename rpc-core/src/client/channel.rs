@@ -8,14 +8,15 @@ use tower::layer::util::Identity;
 use tower::{Layer, Service};
 
 use crate::balance::{self, outlier};
-use crate::call::service::CastLayer;
+use crate::call::service::{CastLayer, DynService};
 use crate::call::{BoxFuture, CodecInfo, Request, Response};
 use crate::client::backoff::Backoff;
 use crate::client::cluster::{self, Cluster};
 use crate::client::destination::Destination;
 use crate::client::endpoint::{Endpoint, Making};
+use crate::client::exchange::EndpointCall;
 use crate::client::pool;
-use crate::client::stack::{Calls, Stack, stack};
+use crate::client::stack::{Stack, stack};
 use crate::client::target::{IntoTarget, InvalidTarget, Kind, Target};
 use crate::codec::Codec;
 use crate::discovery::Filter;
@@ -41,8 +42,9 @@ pub struct Channel {
 }
 
 pub(crate) struct Inner {
-    pub(crate) calls: Calls,
-    destination: Destination,
+    /// The user's layers, over the destination; `None` if there are none: then a call needs no box.
+    pub(crate) layers: Option<Arc<dyn DynService>>,
+    pub(crate) destination: Destination,
     /// The codec that calls use; `None` for each service's first.
     pub(crate) codec: Option<CodecInfo>,
     pub(crate) timeout: Option<Duration>,
@@ -150,9 +152,8 @@ impl Channel {
     /// The calls of this endpoint, with the defaults for everything.
     pub(crate) fn over(endpoint: Endpoint) -> Self {
         let Settings { codec, timeout, wait_for_ready, .. } = Settings::default();
-        let destination = Destination::one(endpoint);
-        let calls = Calls::Bare(destination.clone());
-        Self { inner: Arc::new(Inner { calls, destination, codec, timeout, wait_for_ready }) }
+        let (layers, destination) = (None, Destination::one(endpoint));
+        Self { inner: Arc::new(Inner { layers, destination, codec, timeout, wait_for_ready }) }
     }
 
     /// Waits until there is a connection and the server has shown that it speaks the protocol.
@@ -172,7 +173,10 @@ impl Channel {
     ///
     /// The request's deadline is not kept by this call but by the places below in which it waits.
     pub fn send(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-        Box::pin(self.inner.calls.call(request, None))
+        match &self.inner.layers {
+            Some(layers) => layers.call(request),
+            None => Box::pin(EndpointCall::new(self.inner.destination.clone(), request)),
+        }
     }
 }
 
@@ -436,13 +440,9 @@ where
 
     fn assemble(self, destination: Destination) -> Channel {
         let Self { layers, layered, settings, .. } = self;
-        let calls = if layered {
-            Calls::Layered(stack(&layers, destination.clone()))
-        } else {
-            Calls::Bare(destination.clone())
-        };
+        let layers = layered.then(|| stack(&layers, destination.clone()));
         let Settings { codec, timeout, wait_for_ready, .. } = settings;
-        Channel { inner: Arc::new(Inner { calls, destination, codec, timeout, wait_for_ready }) }
+        Channel { inner: Arc::new(Inner { layers, destination, codec, timeout, wait_for_ready }) }
     }
 }
 

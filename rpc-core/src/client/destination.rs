@@ -153,7 +153,7 @@ impl Service<Request> for Destination {
 
     #[inline]
     fn call(&mut self, request: Request) -> EndpointCall {
-        EndpointCall::new(self.clone(), request, None)
+        EndpointCall::new(self.clone(), request)
     }
 }
 

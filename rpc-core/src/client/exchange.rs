@@ -10,8 +10,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::task::coop;
 
+use crate::call::response::Took;
 use crate::call::wait::will_wake_at_deadline;
-use crate::call::{BoxFuture, Request, Response, Shape, Timings};
+use crate::call::{BoxFuture, Request, Response, Shape};
 use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
 use crate::client::download::Download;
@@ -30,22 +31,29 @@ use crate::wire::{OpenError, RequestHead, ResponseHead};
 /// them; a server that accepts and closes at once must all the same not be tried for ever.
 const MOVES: u32 = 3;
 
-/// A call at its endpoint: waits for a connection if there is none, then for the answer.
+/// A call at its endpoint, below layers.
 #[must_use = "futures do nothing unless polled"]
 pub struct EndpointCall {
     to: Destination,
+    request: Request,
+    sending: Sending,
+}
+
+/// How far the sending of a request is: it waits for a connection if there is none, then for the answer. Whoever has it
+/// has the request and the destination as well, which are neither moved nor counted for it.
+#[derive(Default)]
+pub(crate) struct Sending {
     /// The server that was chosen, where there is a choice.
     at: Option<Chosen>,
-    request: Request,
     state: State,
     /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
     lease: Option<Lease>,
     moves: u32,
-    /// The time, if it was looked at a moment ago and nothing was waited for since.
-    clock: Option<Instant>,
 }
 
+#[derive(Default)]
 enum State {
+    #[default]
     New,
     Connecting(BoxFuture<Result<Connected, Status>>),
     Running(Exchange),
@@ -55,61 +63,69 @@ enum State {
 }
 
 impl EndpointCall {
-    /// `clock` is the time, if the call is polled at once: it need not look at the clock again.
     #[inline]
-    pub(crate) fn new(to: Destination, request: Request, clock: Option<Instant>) -> Self {
-        Self { to, at: None, lease: None, request, state: State::New, moves: 0, clock }
+    pub(crate) fn new(to: Destination, request: Request) -> Self {
+        Self { to, request, sending: Sending::default() }
     }
+}
 
+impl Sending {
     /// The error of this call, whose time is up while it waits: with what it waits for, if it was not sent.
     #[cold]
-    pub(crate) fn late(&self, status: Status) -> Status {
+    pub(crate) fn late(&self, to: &Destination, status: Status) -> Status {
         match self.state {
-            State::New | State::Connecting(_) => self.to.not_in_time(status),
+            State::New | State::Connecting(_) => to.not_in_time(status),
             _ => status,
         }
     }
 
     /// The connection to go to, if one can be named without waiting.
     #[inline]
-    fn link(&mut self) -> Option<Arc<Link>> {
-        let link = match self.to.only() {
+    fn link(&mut self, to: &Destination, request: &Request) -> Option<Arc<Link>> {
+        let link = match to.only() {
             Some(endpoint) => endpoint.link()?,
             None => {
-                self.at = self.to.choose(&self.request);
+                self.at = to.choose(request);
                 self.at.as_ref()?.endpoint().link()?
             }
         };
-        (!self.request.wait_for_ready || link.is_established()).then_some(link)
+        (!request.wait_for_ready || link.is_established()).then_some(link)
     }
 
     /// The server that the call is at.
     #[inline]
-    fn endpoint(&self) -> Option<&Endpoint> {
-        self.to.only().or(self.at.as_ref().map(Chosen::endpoint))
+    fn endpoint<'a>(&'a self, to: &'a Destination) -> Option<&'a Endpoint> {
+        to.only().or(self.at.as_ref().map(Chosen::endpoint))
     }
 
     /// Puts the call on a connection.
     #[inline]
-    fn start(&mut self, link: Arc<Link>, cx: &TaskContext<'_>) -> State {
-        if self.request.method.shape != Shape::Unary {
-            return self.start_streamed(link);
+    fn start(
+        &mut self,
+        link: Arc<Link>,
+        to: &Destination,
+        request: &mut Request,
+        clock: Option<Instant>,
+        cx: &TaskContext<'_>,
+    ) -> State {
+        if request.method.shape != Shape::Unary {
+            return self.start_streamed(link, to, request);
         }
-        let started = self.clock.take().unwrap_or_else(now);
-        match Exchange::open(link, self.outbound(), started, cx.waker()) {
+        let started = clock.unwrap_or_else(now);
+        match Exchange::open(link, outbound(request), started, cx.waker()) {
             Ok(exchange) => State::Running(exchange),
-            Err(error) => self.not_opened(error),
+            Err(error) => self.not_opened(to, request, error),
         }
     }
 
     /// Puts a call with streams on a connection.
     #[cold]
-    fn start_streamed(&mut self, link: Arc<Link>) -> State {
-        let Request { stream, context, method, .. } = &self.request;
-        if !self.request.is_whole() {
+    fn start_streamed(&mut self, link: Arc<Link>, to: &Destination, request: &mut Request) -> State {
+        let Request { stream, context, method, .. } = &*request;
+        if !request.is_whole() {
             return State::Failed(Status::internal("the items of the request were sent already"));
         }
-        match link.call_streamed(self.outbound(), stream.is_some()) {
+        match link.call_streamed(outbound(request), stream.is_some()) {
             Ok(mut call) => {
                 if let Some(items) = stream {
                     let task = upload::start(call.way(), items.clone(), context.clone(), method.path);
@@ -117,134 +133,106 @@ impl EndpointCall {
                 }
                 State::Streamed(Box::new(call))
             }
-            Err(error) => self.not_opened(error),
+            Err(error) => self.not_opened(to, request, error),
         }
     }
 
     #[cold]
-    fn not_opened(&mut self, error: OpenError) -> State {
+    fn not_opened(&mut self, to: &Destination, request: &mut Request, error: OpenError) -> State {
         match error {
-            OpenError::Closed(_) | OpenError::Draining => self.moved(error.into()),
+            OpenError::Closed(_) | OpenError::Draining => self.moved(to, request, error.into()),
             error => State::Failed(error.into()),
-        }
-    }
-
-    #[inline]
-    fn outbound(&self) -> Outbound<'_> {
-        let request = &self.request;
-        let method = request.method();
-        let deadline = request.deadline();
-        let head = RequestHead {
-            method: method.key(),
-            path: method.path,
-            codec: request.codec,
-            deadline,
-            attempt: request.attempt,
-            is_retry: request.is_retry,
-            trace: request.trace().map(|trace| trace.to_bytes()),
-            metadata: request.metadata().clone(),
-        };
-        Outbound {
-            head,
-            body: request.body(),
-            oneway: method.oneway,
-            deadline,
-            context: request.context.clone(),
-            path: method.path,
         }
     }
 
     /// Looks for another connection, for the server cannot have run the call.
     #[cold]
-    fn moved(&mut self, mut status: Status) -> State {
+    fn moved(&mut self, to: &Destination, request: &mut Request, mut status: Status) -> State {
         self.moves += 1;
         self.lease = None;
         if let Some(chosen) = self.at.take() {
-            self.request.tried.add(chosen.mark());
+            request.tried.add(chosen.mark());
             chosen.failed(&mut status);
         }
         // A call that waits does so up to its deadline, however often it is disappointed.
-        if self.moves > MOVES && !self.request.wait_for_ready {
+        if self.moves > MOVES && !request.wait_for_ready {
             return State::Failed(status);
         }
-        self.connect()
-    }
-
-    /// Waits for a connection, up to the deadline.
-    #[cold]
-    fn connect(&self) -> State {
-        let (to, wish) = (self.to.clone(), Wish::of(&self.request));
-        let Some(deadline) = self.request.deadline() else {
-            return State::Connecting(Box::pin(async move { to.connected(wish).await }));
-        };
-        let (began, mut status) = (now(), self.request.deadline_status());
-        let method = self.request.method().path;
-        State::Connecting(Box::pin(async move {
-            match tokio::time::timeout_at(deadline.into(), to.connected(wish)).await {
-                Ok(connected) => connected,
-                Err(_) => {
-                    let since = |at: Instant| at.saturating_duration_since(began);
-                    status.hops_mut().push(Hop::unanswered(method, since(deadline), since(now())));
-                    Err(to.not_in_time(status))
-                }
-            }
-        }))
+        connect(to, request)
     }
 
     /// What the beginning of an answer to a call with streams means for the caller.
     #[cold]
-    fn head(&mut self, call: Streamed, head: Result<Head, End>) -> Result<Result<Response, Status>, State> {
+    fn head(
+        &mut self,
+        call: Streamed,
+        head: Result<Head, End>,
+        to: &Destination,
+        request: &mut Request,
+    ) -> Result<Result<Response, Status>, State> {
         let span = call.span();
         let outcome = match head {
-            Ok(Head { head, at, end: false, .. }) => return Ok(self.stream(call, head, at)),
+            Ok(Head { head, at, end: false, .. }) => return Ok(self.stream(call, head, at, to, request)),
             Ok(Head { head, body, at, end: true }) => Outcome::Answer { head, body, at },
             Err(End::Failed(status)) => Outcome::Failed(status),
             Err(End::Expired { sent }) => Outcome::Expired { sent },
             Err(End::Ours(status) | End::Peer(status)) => return Ok(Err(status)),
             Err(End::Done(_)) => return Ok(Err(Status::internal("an answer that ended before it began"))),
         };
-        self.end(span, outcome)
+        self.end(span, outcome, to, request)
     }
 
     /// The reply that is a stream.
-    fn stream(&mut self, call: Streamed, head: ResponseHead, at: Instant) -> Result<Response, Status> {
-        let Request { method, deadline, context, .. } = &self.request;
+    fn stream(
+        &mut self,
+        call: Streamed,
+        head: ResponseHead,
+        at: Instant,
+        to: &Destination,
+        request: &Request,
+    ) -> Result<Response, Status> {
+        let Request { method, deadline, context, .. } = request;
         if !matches!(method.shape, Shape::ServerStreaming | Shape::BidiStreaming) {
             let status = Status::internal("the server answered with a stream, where one reply was due");
             return Err(status.with_certainty(Certainty::Executed));
         }
         let (deadline, context) = (*deadline, context.clone());
         let ResponseHead { queue, handler, metadata, .. } = head;
-        let elapsed = at.saturating_duration_since(call.span().started);
-        let endpoint = self.endpoint().cloned();
+        let started = call.span().started;
+        let endpoint = self.endpoint(to).cloned();
         let place = (self.at.take(), self.lease.take());
         let items = Download::new(call, endpoint, place, deadline, context);
         let mut response = Response::streaming(Streaming::from_source(items));
         response.metadata = metadata;
-        response.timings = Timings { queue, handler, network: elapsed.saturating_sub(queue + handler) };
+        response.took = Took { queue, handler, span: Some((started, at)) };
         Ok(response)
     }
 
     /// Tells the balancer, where there is one, how the call went.
     #[inline]
-    fn report(&mut self, mut result: Result<Response, Status>) -> Poll<Result<Response, Status>> {
+    fn report(&mut self, result: &mut Result<Response, Status>) {
         self.lease = None;
-        match (self.at.take(), &mut result) {
+        match (self.at.take(), result) {
             (None, _) => {}
             (Some(chosen), Ok(_)) => chosen.succeeded(),
             (Some(chosen), Err(status)) => chosen.failed(status),
         }
-        Poll::Ready(result)
     }
 
     /// What an outcome means for the caller; or the next state, if the call goes on elsewhere.
     #[inline]
-    fn end(&mut self, span: Span, outcome: Outcome) -> Result<Result<Response, Status>, State> {
+    fn end(
+        &mut self,
+        span: Span,
+        outcome: Outcome,
+        to: &Destination,
+        request: &mut Request,
+    ) -> Result<Result<Response, Status>, State> {
         let status = match outcome {
             Outcome::Answer { head: ResponseHead { status: Some(status), .. }, at, .. } => {
                 let status = from_peer(status, span, at);
                 // One that stays and sheds load is not asked again at once: that is for a retry layer, which waits.
-                if self.endpoint().is_none_or(Endpoint::takes_calls) {
+                if self.endpoint(to).is_none_or(Endpoint::takes_calls) {
                     return Ok(Err(status));
                 }
                 status
@@ -252,7 +240,7 @@ impl EndpointCall {
             Outcome::Answer { head, body, at } => return Ok(Ok(reply(span.started, head, body, at))),
             Outcome::Handed => return Ok(Ok(Response::default())),
             Outcome::Expired { sent } => {
-                let mut status = self.request.deadline_status();
+                let mut status = request.deadline_status();
                 if !sent {
                     let message = format!(
                         "{}: it waited for a place among the calls that the server takes on one connection",
@@ -263,31 +251,69 @@ impl EndpointCall {
                 status.hops_mut().push(span.hop(now()));
                 return Ok(Err(status));
             }
-            Outcome::Failed(status) => match self.endpoint() {
+            Outcome::Failed(status) => match self.endpoint(to) {
                 Some(endpoint) => endpoint.named(status),
                 None => status,
             },
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
-        let again = self.moves == 0 || self.to.has_others() || self.request.wait_for_ready;
+        let again = self.moves == 0 || to.has_others() || request.wait_for_ready;
         if again
-            && self.request.is_whole()
+            && request.is_whole()
             && status.code() == Code::Unavailable
             && status.certainty().is_safe_to_retry()
         {
-            return Err(self.moved(status));
+            return Err(self.moved(to, request, status));
         }
         Ok(Err(status))
     }
 }
 
+/// Waits for a connection, up to the deadline.
+#[cold]
+fn connect(to: &Destination, request: &Request) -> State {
+    let (to, wish) = (to.clone(), Wish::of(request));
+    let Some(deadline) = request.deadline() else {
+        return State::Connecting(Box::pin(async move { to.connected(wish).await }));
+    };
+    let (began, mut status) = (now(), request.deadline_status());
+    let method = request.method().path;
+    State::Connecting(Box::pin(async move {
+        match tokio::time::timeout_at(deadline.into(), to.connected(wish)).await {
+            Ok(connected) => connected,
+            Err(_) => {
+                let since = |at: Instant| at.saturating_duration_since(began);
+                status.hops_mut().push(Hop::unanswered(method, since(deadline), since(now())));
+                Err(to.not_in_time(status))
+            }
+        }
+    }))
+}
+
+#[inline]
+fn outbound(request: &Request) -> Outbound<'_> {
+    let method = request.method();
+    let deadline = request.deadline();
+    let head = RequestHead {
+        method: method.key(),
+        path: method.path,
+        codec: request.codec,
+        deadline,
+        attempt: request.attempt,
+        is_retry: request.is_retry,
+        trace: request.trace().map(|trace| trace.to_bytes()),
+        metadata: request.metadata().clone(),
+    };
+    let (oneway, context) = (method.oneway, request.context.clone());
+    Outbound { head, body: request.body(), oneway, deadline, context, path: method.path }
+}
+
 #[inline]
 fn reply(started: Instant, head: ResponseHead, body: Bytes, at: Instant) -> Response {
     let ResponseHead { queue, handler, metadata, .. } = head;
-    let network = at.saturating_duration_since(started).saturating_sub(queue + handler);
     let mut response = Response::new(body);
     response.metadata = metadata;
-    response.timings = Timings { queue, handler, network };
+    response.took = Took { queue, handler, span: Some((started, at)) };
     response
 }
 
@@ -309,29 +335,38 @@ pub(crate) fn from_peer(mut status: Status, span: Span, at: Instant) -> Status {
     status
 }
 
-impl Future for EndpointCall {
-    type Output = Result<Response, Status>;
-
+impl Sending {
+    /// Sends the request, and gives the answer. `clock` is the time, if it was looked at a moment ago.
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+    pub(crate) fn poll(
+        &mut self,
+        to: &Destination,
+        request: &mut Request,
+        mut clock: Option<Instant>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
         loop {
-            let next = match &mut this.state {
-                State::New => match this.link() {
-                    Some(link) => this.start(link, cx),
+            let link = match &mut self.state {
+                State::New => match self.link(to, request) {
+                    Some(link) => link,
                     None => {
                         // Whom the balancer chose is not usable any more: that is no call of theirs.
-                        this.at = None;
-                        this.connect()
+                        self.at = None;
+                        self.state = connect(to, request);
+                        clock = None;
+                        continue;
                     }
                 },
                 State::Connecting(connected) => match connected.as_mut().poll(cx) {
                     Poll::Ready(Ok(Connected { at, line })) => {
-                        this.at = at;
-                        this.lease = line.lease;
-                        this.start(line.link, cx)
+                        self.at = at;
+                        self.lease = line.lease;
+                        line.link
                     }
-                    Poll::Ready(Err(status)) => State::Failed(status),
+                    Poll::Ready(Err(status)) => {
+                        self.state = State::Failed(status);
+                        continue;
+                    }
                     Poll::Pending => {
                         will_wake_at_deadline();
                         return Poll::Pending;
@@ -344,22 +379,32 @@ impl Future for EndpointCall {
                     if let Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } =
                         outcome
                     {
-                        return this.report(Ok(reply(span.started, head, body, at)));
+                        let mut result = Ok(reply(span.started, head, body, at));
+                        self.report(&mut result);
+                        return Poll::Ready(result);
                     }
-                    match this.end(span, outcome) {
-                        Ok(result) => return this.report(result),
-                        Err(next) => next,
+                    match self.end(span, outcome, to, request) {
+                        Ok(mut result) => {
+                            self.report(&mut result);
+                            return Poll::Ready(result);
+                        }
+                        Err(next) => self.state = next,
                     }
+                    continue;
                 }
                 State::Streamed(call) => {
                     let head = ready!(call.poll_head(cx));
-                    let State::Streamed(call) = std::mem::replace(&mut this.state, State::New) else {
+                    let State::Streamed(call) = std::mem::take(&mut self.state) else {
                         return Poll::Ready(Err(Status::internal("a call lost its exchange")));
                     };
-                    match this.head(*call, head) {
-                        Ok(result) => return this.report(result),
-                        Err(next) => next,
+                    match self.head(*call, head, to, request) {
+                        Ok(mut result) => {
+                            self.report(&mut result);
+                            return Poll::Ready(result);
+                        }
+                        Err(next) => self.state = next,
                     }
+                    continue;
                 }
                 State::Failed(status) => {
                     // Nothing was waited for: who tries again and again must let others run all the same, whoever is to
@@ -368,8 +413,17 @@ impl Future for EndpointCall {
                     return Poll::Ready(Err(status.clone()));
                 }
             };
-            this.state = next;
+            self.state = self.start(link, to, request, clock.take(), cx);
         }
+    }
+}
+
+impl Future for EndpointCall {
+    type Output = Result<Response, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let Self { to, request, sending } = &mut *self;
+        sending.poll(to, request, None, cx)
     }
 }
 

@@ -7,38 +7,27 @@
 //! anywhere below counts. Each layer stands within a [`Cast`](crate::call::service::Cast): its errors become statuses,
 //! and it is waited for inside of the returned future.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
 use crate::call::service::{CastLayer, DynService, erase};
 use crate::call::{BoxFuture, Request, Response};
 use crate::client::destination::Destination;
-use crate::client::exchange::EndpointCall;
+use crate::client::exchange::Sending;
 use crate::status::Status;
 
 /// The type of a channel's layers: what `.layer(…)` adds to.
 pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
 
-/// What a channel's calls go through.
-pub(crate) enum Calls {
-    /// No layers of the user's: the type is known, and its future needs no box.
-    Bare(Destination),
-    Layered(Arc<dyn DynService>),
-}
-
 /// A call on its way through the stack.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the common one is the large one, and is to need no allocation"
-)]
 pub(crate) enum StackCall {
-    Bare(EndpointCall),
+    /// No layers of the user's: the request stays where it is, and its future needs no box.
+    Bare(Sending),
     Layered(BoxFuture<Result<Response, Status>>),
     /// Given up.
     Ended,
@@ -54,37 +43,44 @@ where
     erase(layers.layer(destination))
 }
 
-impl Calls {
-    /// `clock` is the time, if the call is polled at once.
+impl StackCall {
+    /// Layers get the request, and leave what the call itself needs of it: deadline and context.
     #[inline]
-    pub(crate) fn call(&self, request: Request, clock: Option<Instant>) -> StackCall {
-        match self {
-            Self::Bare(destination) => {
-                StackCall::Bare(EndpointCall::new(destination.clone(), request, clock))
+    pub(crate) fn new(layers: Option<&Arc<dyn DynService>>, request: &mut Request) -> Self {
+        match layers {
+            None => Self::Bare(Sending::default()),
+            Some(layers) => {
+                let (deadline, context) = (request.deadline, request.context.clone());
+                let rest = Request {
+                    deadline,
+                    context,
+                    ..Request::new(request.method, request.codec, Bytes::new())
+                };
+                Self::Layered(layers.call(std::mem::replace(request, rest)))
             }
-            Self::Layered(service) => StackCall::Layered(service.call(request)),
         }
     }
-}
 
-impl StackCall {
     /// The error of this call, whose time is up while it waits.
     #[cold]
-    pub(crate) fn late(&self, status: Status) -> Status {
+    pub(crate) fn late(&self, to: &Destination, status: Status) -> Status {
         match self {
-            Self::Bare(call) => call.late(status),
+            Self::Bare(call) => call.late(to, status),
             Self::Layered(_) | Self::Ended => status,
         }
     }
-}
 
-impl Future for StackCall {
-    type Output = Result<Response, Status>;
-
+    /// `clock` is the time, if it was looked at a moment ago.
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Bare(call) => Pin::new(call).poll(cx),
+    pub(crate) fn poll(
+        &mut self,
+        to: &Destination,
+        request: &mut Request,
+        clock: Option<Instant>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
+        match self {
+            Self::Bare(call) => call.poll(to, request, clock, cx),
             Self::Layered(call) => call.as_mut().poll(cx),
             Self::Ended => Poll::Pending,
         }

@@ -68,14 +68,17 @@ impl Drop for CancelHandle {
 ///
 /// It belongs to one context, the first that it was polled with.
 #[derive(Debug, Default)]
-pub(crate) struct Registration {
+pub(crate) enum Registration {
+    #[default]
+    Nowhere,
     // Most contexts have one such place, the call that the server handles: it needs no list.
-    first: Option<Entry>,
-    rest: Vec<Entry>,
+    Once(Entry),
+    Often(Vec<Entry>),
 }
 
+/// The waker at one place.
 #[derive(Debug)]
-struct Entry {
+pub(crate) struct Entry {
     node: Arc<Node>,
     key: usize,
 }
@@ -90,9 +93,10 @@ impl Drop for Entry {
 
 impl Registration {
     fn poll(&mut self, node: &Arc<Node>, cx: &TaskContext<'_>) -> Poll<Status> {
-        let ended = match &mut self.first {
-            Some(first) => iter_mut(first, &mut self.rest).find_map(|entry| entry.refresh(cx)),
-            None => node.chain().find_map(|node| self.add(node, cx)),
+        let ended = match self {
+            Self::Nowhere => node.chain().find_map(|node| self.add(node, cx)),
+            Self::Once(entry) => entry.refresh(cx),
+            Self::Often(entries) => entries.iter_mut().find_map(|entry| entry.refresh(cx)),
         };
         match ended {
             Some(status) => {
@@ -109,16 +113,16 @@ impl Registration {
             return place.reason().map(Reason::status);
         };
         let entry = Entry { node: node.clone(), key };
-        match &self.first {
-            None => self.first = Some(entry),
-            Some(_) => self.rest.push(entry),
-        }
+        *self = match std::mem::take(self) {
+            Self::Nowhere => Self::Once(entry),
+            Self::Once(first) => Self::Often(vec![first, entry]),
+            Self::Often(mut entries) => {
+                entries.push(entry);
+                Self::Often(entries)
+            }
+        };
         None
     }
-}
-
-fn iter_mut<'a>(first: &'a mut Entry, rest: &'a mut [Entry]) -> impl Iterator<Item = &'a mut Entry> {
-    std::iter::once(first).chain(rest)
 }
 
 impl Entry {
@@ -139,6 +143,7 @@ impl Context {
     ///
     /// It does not look at the deadline: a call keeps that itself. Where nothing can be cancelled (outside of every
     /// handler) it costs a branch.
+    #[inline]
     pub(crate) fn poll_cancelled(
         &self,
         cx: &TaskContext<'_>,
@@ -265,7 +270,7 @@ mod tests {
             let mut registration = Registration::default();
             // The deadline has passed, and this is not its business.
             assert!(context.poll_cancelled(&noop(), &mut registration).is_pending());
-            assert!(registration.first.is_none());
+            assert!(matches!(registration, Registration::Nowhere));
         }
     }
 

@@ -149,6 +149,7 @@ impl Context {
     /// [`Code::DeadlineExceeded`](crate::Code::DeadlineExceeded). `None` while it has not.
     ///
     /// A loop that computes stops with `if let Some(status) = ctx.status() { return Err(status) }`.
+    #[inline]
     pub fn status(&self) -> Option<Status> {
         let node = self.0.as_ref()?;
         node.reason()

@@ -37,8 +37,8 @@ impl<T: Value> Field for Option<T> {
     }
 
     #[inline]
-    fn finish<'a>(slot: T::Slot<'a>, input: Input<'a>) -> Result<Self, DecodeError> {
-        T::take(slot, input)
+    fn finish<'a>(slot: T::Slot<'a>, input: Input<'a>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+        T::take(slot, input, place.insert(None))
     }
 
     #[inline]
@@ -60,8 +60,11 @@ impl<T: Value> Field for Option<T> {
     }
 
     #[inline]
-    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::from_json(deserializer).map(Some)
+    fn from_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        place: &mut Option<Self>,
+    ) -> Result<(), D::Error> {
+        T::from_json(deserializer, place.insert(None))
     }
 }
 
@@ -99,18 +102,18 @@ impl<T: Value> Field for Vec<T> {
         if is_packed::<T>() && wire == Wire::Len {
             let mut packed = Reader::new(reader.delimited()?, reader.input);
             while !packed.is_empty() {
-                slot.push(T::read(&mut packed)?);
+                push(slot, &mut packed)?;
             }
             return Ok(());
         }
         reader.expect(wire, T::WIRE)?;
-        slot.push(T::read(reader)?);
-        Ok(())
+        push(slot, reader)
     }
 
     #[inline]
-    fn finish(slot: Self, _: Input<'_>) -> Result<Self, DecodeError> {
-        Ok(slot)
+    fn finish(slot: Self, _: Input<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+        *place = Some(slot);
+        Ok(())
     }
 
     #[inline]
@@ -129,9 +132,21 @@ impl<T: Value> Field for Vec<T> {
     }
 
     #[inline]
-    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::list(deserializer)
+    fn from_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        place: &mut Option<Self>,
+    ) -> Result<(), D::Error> {
+        json::list(deserializer, place.insert(Self::new()))
     }
+}
+
+/// Reads one more value.
+#[inline]
+fn push<T: Value>(values: &mut Vec<T>, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    let mut value = None;
+    T::read(reader, &mut value)?;
+    values.extend(value);
+    Ok(())
 }
 
 /// Whether a list of these is packed: all that is not delimited by a length is.
@@ -193,14 +208,16 @@ macro_rules! map {
 
             #[inline]
             fn read<'a>(slot: &mut Self, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-                let (key, value) = read_entry(wire, reader)?;
-                slot.insert(key, value);
+                let (mut key, mut value) = (None, None);
+                read_entry(wire, reader, &mut key, &mut value)?;
+                slot.extend(key.zip(value));
                 Ok(())
             }
 
             #[inline]
-            fn finish(slot: Self, _: Input<'_>) -> Result<Self, DecodeError> {
-                Ok(slot)
+            fn finish(slot: Self, _: Input<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+                *place = Some(slot);
+                Ok(())
             }
 
             #[inline]
@@ -219,8 +236,12 @@ macro_rules! map {
             }
 
             #[inline]
-            fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                json::map(deserializer, |map: &mut Self, key, value| map.insert(key, value).is_none())
+            fn from_json<'de, D: Deserializer<'de>>(
+                deserializer: D,
+                place: &mut Option<Self>,
+            ) -> Result<(), D::Error> {
+                let place = place.insert(Self::default());
+                json::map(deserializer, place, |map, key, value| map.insert(key, value).is_none())
             }
         }
     )*};
@@ -237,9 +258,14 @@ fn entry_len<K: MapKey, V: Value>(key: &K, value: &V) -> usize {
 
 /// An entry; a key or value that is missing is the default, and a message that is missing has no fields: writers may
 /// leave it out if that is what it is.
-fn read_entry<K: MapKey, V: Value>(wire: Wire, reader: &mut Reader<'_>) -> Result<(K, V), DecodeError> {
+fn read_entry<K: MapKey, V: Value>(
+    wire: Wire,
+    reader: &mut Reader<'_>,
+    key_place: &mut Option<K>,
+    value_place: &mut Option<V>,
+) -> Result<(), DecodeError> {
     reader.expect(wire, Wire::Len)?;
-    let mut entry = Reader::new(reader.delimited()?, reader.input.deeper()?);
+    let mut entry = Reader::new(reader.delimited()?, reader.input.deeper::<V>()?);
     let (mut key, mut value, mut has_value) = (K::Slot::default(), V::Slot::default(), false);
     while let Some((tag, wire)) = entry.field()? {
         match tag {
@@ -254,8 +280,8 @@ fn read_entry<K: MapKey, V: Value>(wire: Wire, reader: &mut Reader<'_>) -> Resul
     if !has_value && matches!(V::WIRE, Wire::Len) {
         V::fill(&mut value, Wire::Len, &mut Reader::new(&[0], entry.input))?;
     }
-    let value = finish_single(value, entry.input).map_err(|error| error.within("entry", "value"))?;
-    Ok((finish_single(key, entry.input)?, value))
+    finish_single(key, entry.input, key_place)?;
+    finish_single(value, entry.input, value_place).map_err(|error| error.within("entry", "value"))
 }
 
 /// A value on the heap, for messages that hold themselves.
@@ -275,8 +301,8 @@ impl<T: Value> Value for Box<T> {
     }
 
     #[inline]
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        T::read(reader).map(Self::new)
+    fn read(reader: &mut Reader<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+        boxed(place, |inner| T::read(reader, inner))
     }
 
     #[inline]
@@ -285,8 +311,8 @@ impl<T: Value> Value for Box<T> {
     }
 
     #[inline]
-    fn take<'a>(slot: T::Slot<'a>, input: Input<'a>) -> Result<Option<Self>, DecodeError> {
-        Ok(T::take(slot, input)?.map(Self::new))
+    fn take<'a>(slot: T::Slot<'a>, input: Input<'a>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+        boxed(place, |inner| T::take(slot, input, inner))
     }
 
     #[inline]
@@ -305,9 +331,29 @@ impl<T: Value> Value for Box<T> {
     }
 
     #[inline]
-    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        T::from_json(deserializer).map(Self::new)
+    fn from_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        place: &mut Option<Self>,
+    ) -> Result<(), D::Error> {
+        boxed(place, |inner| T::from_json(deserializer, inner))
     }
+}
+
+/// Puts what `read` reads, if anything, into a box.
+#[inline]
+fn boxed<T, E>(
+    place: &mut Option<Box<T>>,
+    read: impl FnOnce(&mut Option<T>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut inner = None;
+    read(&mut inner)?;
+    *place = to_heap(&mut inner);
+    Ok(())
+}
+
+/// A function of its own: the value is on the stack once more here, and not while what is nested is read.
+fn to_heap<T>(value: &mut Option<T>) -> Option<Box<T>> {
+    value.take().map(Box::new)
 }
 
 single_field!(impl [T: Value] Box<T>);

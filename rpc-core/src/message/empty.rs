@@ -29,14 +29,15 @@ impl Message for Empty {
     }
 
     #[inline]
-    fn decode_parts(parts: Parts<'_>, input: Input<'_>) -> Result<Self, DecodeError> {
+    fn decode_parts(parts: Parts<'_>, input: Input<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
         for part in parts.iter() {
             let mut reader = Reader::new(part, input);
             while let Some((tag, wire)) = reader.field()? {
                 reader.skip(tag, wire)?;
             }
         }
-        Ok(Self)
+        *place = Some(Self);
+        Ok(())
     }
 
     fn schema() -> Option<&'static MessageSchema> {

@@ -95,8 +95,11 @@ macro_rules! __enum_field {
             #[inline]
             fn read(
                 reader: &mut $crate::private::field::Reader<'_>,
-            ) -> $crate::private::result::Result<Self, $crate::private::DecodeError> {
-                $crate::private::field::enumeration::read(reader)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                *place =
+                    $crate::private::option::Option::Some($crate::private::field::enumeration::read(reader)?);
+                $crate::private::result::Result::Ok(())
             }
 
             #[inline]
@@ -106,20 +109,17 @@ macro_rules! __enum_field {
                 reader: &mut $crate::private::field::Reader<'a>,
             ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
                 reader.expect(wire, $crate::private::field::Wire::Varint)?;
-                *slot =
-                    $crate::private::option::Option::Some($crate::private::field::enumeration::read(reader)?);
-                $crate::private::result::Result::Ok(())
+                <$type as $crate::private::field::Value>::read(reader, slot)
             }
 
             #[inline]
             fn take<'a>(
                 slot: Self::Slot<'a>,
                 _: $crate::private::field::Input<'a>,
-            ) -> $crate::private::result::Result<
-                $crate::private::option::Option<Self>,
-                $crate::private::DecodeError,
-            > {
-                $crate::private::result::Result::Ok(slot)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                *place = slot;
+                $crate::private::result::Result::Ok(())
             }
 
             #[inline]
@@ -143,8 +143,12 @@ macro_rules! __enum_field {
             #[inline]
             fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
                 deserializer: D,
-            ) -> $crate::private::result::Result<Self, D::Error> {
-                $crate::private::field::json::enumeration(deserializer)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), D::Error> {
+                *place = $crate::private::option::Option::Some($crate::private::field::json::enumeration(
+                    deserializer,
+                )?);
+                $crate::private::result::Result::Ok(())
             }
         }
 

@@ -29,6 +29,9 @@ struct Inner {
     path: Vec<(&'static str, &'static str)>,
 }
 
+/// How many steps of the way are shown at either end.
+const ENDS: usize = 4;
+
 impl DecodeError {
     /// An error with this reason, for a reader who has the schema before them.
     #[cold]
@@ -53,7 +56,15 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (message, field) in self.0.path.iter().rev() {
+        for (at, (message, field)) in self.0.path.iter().rev().enumerate() {
+            let left = self.0.path.len() - at;
+            if at >= ENDS && left > ENDS {
+                // Messages that stand in themselves a hundred deep would fill a page.
+                if at == ENDS {
+                    f.write_str("… ")?;
+                }
+                continue;
+            }
             match *field {
                 "" => write!(f, "{message}: ")?,
                 field => write!(f, "{message}.{field}: ")?,

@@ -6,6 +6,9 @@
 //!
 //! A message is read into slots, one a field, because its type need not have a default: `read` fills a slot with each
 //! occurrence, `finish` makes the field of it.
+//!
+//! Values are read into their places, empty `Option`s, and not passed on: a message may hold itself, and on the way down to
+//! the innermost one each function by which a message is passed on has room for it on the stack.
 
 use bytes::{Bytes, BytesMut};
 use serde::de::{Deserializer, Error, MapAccess};
@@ -45,8 +48,12 @@ pub trait Field: Sized {
     fn encode(&self, tag: u32, out: &mut BytesMut);
     /// Takes an occurrence of the field in.
     fn read<'a>(slot: &mut Self::Slot<'a>, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError>;
-    /// The field, once the message was read.
-    fn finish<'a>(slot: Self::Slot<'a>, input: Input<'a>) -> Result<Self, DecodeError>;
+    /// Puts the field into `place`, once the message was read.
+    fn finish<'a>(
+        slot: Self::Slot<'a>,
+        input: Input<'a>,
+        place: &mut Option<Self>,
+    ) -> Result<(), DecodeError>;
 
     /// Whether JSON leaves it out.
     fn is_omitted(&self) -> bool;
@@ -54,8 +61,11 @@ pub trait Field: Sized {
     fn absent() -> Option<Self>;
     /// Writes it in JSON's shape.
     fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
-    /// Reads it from JSON's shape.
-    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+    /// Reads it from JSON's shape into `place`, which is empty.
+    fn from_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        place: &mut Option<Self>,
+    ) -> Result<(), D::Error>;
 
     /// Writes it as an entry of a JSON object, unless it is left out.
     #[inline]
@@ -105,12 +115,12 @@ pub trait Value: Sized {
     fn size(&self) -> usize;
     /// Appends the value, with its length if it has one, without a key.
     fn write(&self, out: &mut BytesMut);
-    /// Reads one; its wire type was checked.
-    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    /// Reads one into `place`, which is empty; its wire type was checked.
+    fn read(reader: &mut Reader<'_>, place: &mut Option<Self>) -> Result<(), DecodeError>;
     /// Takes an occurrence of a lone value in: the last scalar wins, messages merge.
     fn fill<'a>(slot: &mut Self::Slot<'a>, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError>;
-    /// The value, `None` if there was no occurrence.
-    fn take<'a>(slot: Self::Slot<'a>, input: Input<'a>) -> Result<Option<Self>, DecodeError>;
+    /// Puts the value into `place`, which stays empty if there was no occurrence.
+    fn take<'a>(slot: Self::Slot<'a>, input: Input<'a>, place: &mut Option<Self>) -> Result<(), DecodeError>;
 
     /// Whether absence says the same.
     fn is_default(&self) -> bool;
@@ -118,8 +128,11 @@ pub trait Value: Sized {
     fn absent() -> Option<Self>;
     /// Writes it in JSON's shape.
     fn to_json<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
-    /// Reads it from JSON's shape. Null is not among what it reads.
-    fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+    /// Reads it from JSON's shape into `place`, which is empty. Null is not among what it reads.
+    fn from_json<'de, D: Deserializer<'de>>(
+        deserializer: D,
+        place: &mut Option<Self>,
+    ) -> Result<(), D::Error>;
 
     /// How many bytes [`put`](Self::put) appends.
     #[inline]
@@ -140,10 +153,15 @@ pub trait Value: Sized {
         map.serialize_entry(name, &json::One(self))
     }
 
-    /// Takes the value behind its key in a JSON object; null is none.
+    /// Takes the value behind its key in a JSON object, as a variant of `O`; null is none.
     #[inline]
-    fn from_entry<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Self>, A::Error> {
-        json::member(map)
+    fn from_entry<'de, O, A: MapAccess<'de>>(
+        map: &mut A,
+        place: &mut Option<O>,
+        wrap: fn(Self) -> O,
+        message: &'static str,
+    ) -> Result<(), A::Error> {
+        json::member(map, place, wrap, message)
     }
 }
 
@@ -197,8 +215,9 @@ macro_rules! __single_field {
             fn finish<'a>(
                 slot: Self::Slot<'a>,
                 input: $crate::private::field::Input<'a>,
-            ) -> $crate::private::result::Result<Self, $crate::private::DecodeError> {
-                $crate::private::field::finish_single(slot, input)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                $crate::private::field::finish_single(slot, input, place)
             }
 
             #[inline]
@@ -222,8 +241,9 @@ macro_rules! __single_field {
             #[inline]
             fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
                 deserializer: D,
-            ) -> $crate::private::result::Result<Self, D::Error> {
-                <$type as $crate::private::field::Value>::from_json(deserializer)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), D::Error> {
+                <$type as $crate::private::field::Value>::from_json(deserializer, place)
             }
         }
     };
@@ -234,11 +254,35 @@ macro_rules! __single_field {
 
 /// A lone value, once the message around it was read.
 #[inline]
-pub fn finish_single<'a, T: Value>(slot: T::Slot<'a>, input: Input<'a>) -> Result<T, DecodeError> {
-    match T::take(slot, input)? {
-        Some(value) => Ok(value),
-        None => T::absent().ok_or_else(DecodeError::absent),
+pub fn finish_single<'a, T: Value>(
+    slot: T::Slot<'a>,
+    input: Input<'a>,
+    place: &mut Option<T>,
+) -> Result<(), DecodeError> {
+    T::take(slot, input, place)?;
+    if place.is_none() {
+        *place = T::absent();
     }
+    if place.is_some() { Ok(()) } else { Err(DecodeError::absent()) }
+}
+
+/// What was put into a place: who reads and has no error has put something there.
+#[inline]
+pub fn there<T>(place: Option<T>) -> Result<T, DecodeError> {
+    place.ok_or_else(DecodeError::absent)
+}
+
+/// Reads the member of a oneof, and puts what `wrap` makes of it into `place`.
+#[inline]
+pub fn member<T, O>(
+    place: &mut Option<O>,
+    wrap: fn(T) -> O,
+    read: impl FnOnce(&mut Option<T>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut value = None;
+    read(&mut value)?;
+    *place = value.map(wrap);
+    Ok(())
 }
 
 /// Makes a message a [`Value`] and a [`Field`].
@@ -249,6 +293,9 @@ pub fn finish_single<'a, T: Value>(slot: T::Slot<'a>, input: Input<'a>) -> Resul
 #[macro_export]
 macro_rules! __message_field {
     ($type:ty) => {
+        $crate::private::field::message_field!($type, foreign);
+    };
+    ($type:ty, $read:ident) => {
         impl $crate::private::field::Value for $type {
             type Slot<'a> = $crate::private::field::Parts<'a>;
             const WIRE: $crate::private::field::Wire = $crate::private::field::Wire::Len;
@@ -268,8 +315,9 @@ macro_rules! __message_field {
             #[inline]
             fn read(
                 reader: &mut $crate::private::field::Reader<'_>,
-            ) -> $crate::private::result::Result<Self, $crate::private::DecodeError> {
-                $crate::private::field::read_message(reader)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                $crate::private::field::read_message(reader, place)
             }
 
             #[inline]
@@ -285,11 +333,9 @@ macro_rules! __message_field {
             fn take<'a>(
                 slot: Self::Slot<'a>,
                 input: $crate::private::field::Input<'a>,
-            ) -> $crate::private::result::Result<
-                $crate::private::option::Option<Self>,
-                $crate::private::DecodeError,
-            > {
-                $crate::private::field::take_message(slot, input)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
+                $crate::private::field::take_message(slot, input, place)
             }
 
             #[inline]
@@ -313,8 +359,9 @@ macro_rules! __message_field {
             #[inline]
             fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
                 deserializer: D,
-            ) -> $crate::private::result::Result<Self, D::Error> {
-                $crate::private::serde::Deserialize::deserialize(deserializer)
+                place: &mut $crate::private::option::Option<Self>,
+            ) -> $crate::private::result::Result<(), D::Error> {
+                $crate::private::field::json::$read(deserializer, place)
             }
         }
 
@@ -338,24 +385,30 @@ pub fn write_message<T: Message>(message: &T, out: &mut BytesMut) {
 
 /// Reads a message with its length before it.
 #[inline]
-pub fn read_message<T: Message>(reader: &mut Reader<'_>) -> Result<T, DecodeError> {
+pub fn read_message<T: Message>(reader: &mut Reader<'_>, place: &mut Option<T>) -> Result<(), DecodeError> {
     let part = reader.delimited()?;
-    T::decode_parts(Parts::new(part), reader.input.deeper()?)
+    T::decode_parts(Parts::new(part), reader.input.deeper::<T>()?, place)
 }
 
-/// A message from what was collected of it.
+/// A message from what was collected of it, if anything was.
 #[inline]
-pub fn take_message<'a, T: Message>(parts: Parts<'a>, input: Input<'a>) -> Result<Option<T>, DecodeError> {
+pub fn take_message<'a, T: Message>(
+    parts: Parts<'a>,
+    input: Input<'a>,
+    place: &mut Option<T>,
+) -> Result<(), DecodeError> {
     if parts.is_absent() {
-        return Ok(None);
+        return Ok(());
     }
-    T::decode_parts(parts, input.deeper()?).map(Some)
+    T::decode_parts(parts, input.deeper::<T>()?, place)
 }
 
 /// Reads an outermost message.
 #[inline]
 pub fn decode<T: Message>(bytes: &Bytes) -> Result<T, DecodeError> {
-    T::decode_parts(Parts::new(bytes), Input::new(bytes))
+    let mut place = None;
+    T::decode_parts(Parts::new(bytes), Input::new(bytes), &mut place)?;
+    there(place)
 }
 
 /// None of a oneof's members came, or only such as are unknown.

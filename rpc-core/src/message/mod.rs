@@ -58,10 +58,11 @@ pub trait Message: Sized {
         None
     }
 
-    /// Reads a message that stands in another one.
+    /// Reads a message that stands in another one into `place`, which is empty.
     #[doc(hidden)]
-    fn decode_parts(parts: Parts<'_>, input: Input<'_>) -> Result<Self, DecodeError> {
-        Self::decode(parts.join(input))
+    fn decode_parts(parts: Parts<'_>, input: Input<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+        *place = Some(Self::decode(parts.join(input))?);
+        Ok(())
     }
 }
 

@@ -17,13 +17,13 @@ macro_rules! last_wins {
         #[inline]
         fn fill<'a>(slot: &mut Option<Self>, wire: Wire, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
             reader.expect(wire, Self::WIRE)?;
-            *slot = Some(Self::read(reader)?);
-            Ok(())
+            Self::read(reader, slot)
         }
 
         #[inline]
-        fn take(slot: Option<Self>, _: Input<'_>) -> Result<Option<Self>, DecodeError> {
-            Ok(slot)
+        fn take(slot: Option<Self>, _: Input<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+            *place = slot;
+            Ok(())
         }
     };
 }
@@ -49,8 +49,10 @@ macro_rules! number {
             }
 
             #[inline]
-            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                $read(reader)
+            fn read(reader: &mut Reader<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
+                let value: Result<_, DecodeError> = $read(reader);
+                *place = Some(value?);
+                Ok(())
             }
 
             #[inline]
@@ -69,8 +71,9 @@ macro_rules! number {
             }
 
             #[inline]
-            fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                json::$type(deserializer)
+            fn from_json<'de, D: Deserializer<'de>>(deserializer: D, place: &mut Option<Self>) -> Result<(), D::Error> {
+                *place = Some(json::$type(deserializer)?);
+                Ok(())
             }
         }
 
@@ -127,9 +130,11 @@ macro_rules! delimited {
         }
 
         #[inline]
-        fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        fn read(reader: &mut Reader<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
             let part = reader.delimited()?;
-            $read(part, reader.input)
+            let value: Result<_, DecodeError> = $read(part, reader.input);
+            *place = Some(value?);
+            Ok(())
         }
 
         #[inline]
@@ -148,8 +153,12 @@ macro_rules! delimited {
         }
 
         #[inline]
-        fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            $from_json(deserializer)
+        fn from_json<'de, D: Deserializer<'de>>(
+            deserializer: D,
+            place: &mut Option<Self>,
+        ) -> Result<(), D::Error> {
+            *place = Some($from_json(deserializer)?);
+            Ok(())
         }
     };
 }

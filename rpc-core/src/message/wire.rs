@@ -16,6 +16,25 @@ use super::DecodeError;
 /// How deep messages may stand in each other: protobuf's own limit in most languages. Reading recurses.
 pub(crate) const MAX_DEPTH: u32 = 100;
 
+/// What is said of a message at a greater depth.
+pub(crate) const TOO_DEEP: &str = "messages stand in each other more than 100 deep";
+
+/// How much of the stack reading may take, in bytes: half of what a thread has by default, which is what tokio gives its
+/// workers too. Who reads has the other half.
+pub(crate) const STACK: u32 = 1 << 20;
+
+/// How much of the stack it takes, at most, to read a message that has a `T` in it: that is passed on by value through
+/// several functions, each of which has room for it in a build without optimizations. The test `deep` holds it against
+/// what happens. One fits, however large it is: then it is not the bytes that make it so.
+pub(crate) const fn stack_of<T>() -> u32 {
+    let bytes = size_of::<T>().saturating_mul(10).saturating_add(2560);
+    if bytes < STACK as usize { bytes as u32 } else { STACK }
+}
+
+/// What is said of a message that would be read too deep on the stack.
+pub(crate) const TOO_LARGE: &str =
+    "messages of this size stand in each other deeper than the stack could hold";
+
 /// How a value is delimited: the lower three bits of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
@@ -81,22 +100,27 @@ pub struct Input<'a> {
     whole: &'a Bytes,
     /// How many messages stand around this one.
     depth: u32,
+    /// What is left of the stack.
+    stack: u32,
 }
 
 impl<'a> Input<'a> {
     /// The input of an outermost message.
     #[inline]
     pub fn new(whole: &'a Bytes) -> Self {
-        Self { whole, depth: 0 }
+        Self { whole, depth: 0, stack: STACK }
     }
 
-    /// The input of a message that stands in this one.
+    /// The input of a `T` that stands in this message.
     #[inline]
-    pub fn deeper(self) -> Result<Self, DecodeError> {
+    pub fn deeper<T>(self) -> Result<Self, DecodeError> {
         if self.depth == MAX_DEPTH {
-            return Err(DecodeError::new("messages stand in each other more than 100 deep"));
+            return Err(DecodeError::new(TOO_DEEP));
         }
-        Ok(Self { depth: self.depth + 1, ..self })
+        match self.stack.checked_sub(const { stack_of::<T>() }) {
+            Some(stack) => Ok(Self { depth: self.depth + 1, stack, ..self }),
+            None => Err(DecodeError::new(TOO_LARGE)),
+        }
     }
 
     /// A part of the buffer, without copying it.
@@ -274,7 +298,7 @@ impl<'a> Reader<'a> {
             Wire::Fixed32 => self.take::<4>().map(drop),
             Wire::Len => self.delimited().map(drop),
             Wire::Open => {
-                let input = input.deeper()?;
+                let input = input.deeper::<()>()?;
                 loop {
                     match self.field()?.ok_or_else(truncated)? {
                         (inner, Wire::Close) if inner == tag => return Ok(()),

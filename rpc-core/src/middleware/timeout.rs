@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::call::request::Deadline;
-use crate::call::wait::{Alarm, covered, will_wake_at_deadline};
+use crate::call::wait::{Alarm, Cover, will_wake_at_deadline};
 use crate::call::{MethodDescriptor, Request, Response};
 use crate::context::now;
 use crate::status::Status;
@@ -105,7 +105,9 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Some(deadline) = this.deadline else { return this.inner.poll(cx) };
-        let (polled, is_covered) = covered(|| this.inner.poll(cx));
+        let cover = Cover::begin();
+        let polled = this.inner.poll(cx);
+        let is_covered = cover.end();
         match polled {
             Poll::Pending if this.alarm.rings(deadline.at, is_covered, cx) => {
                 Poll::Ready(Err(deadline.status(this.method.path)))

@@ -417,8 +417,8 @@ impl<D: Dispatch> Driver<D> {
             state.written(std::mem::take(&mut self.written));
             if self.out.is_empty() {
                 state.wire.poll_transmit(at, &mut self.out);
-                state.uncrowd();
             }
+            state.uncrowd(at);
             if self.phase == Phase::Open && state.is_over() {
                 self.phase = Phase::Flushing;
                 // Whoever kept the connection to call back later is told at once that it is too late.

@@ -18,7 +18,7 @@ use crate::call::Peer;
 use crate::context::{Caller, Context, Reason, now};
 use crate::status::{Certainty, Status};
 use crate::transport::lane::Lane;
-use crate::transport::slot::{Outcome, Slots};
+use crate::transport::slot::{Outcome, Slots, Waiting};
 use crate::wire::{
     CancelReason, Config, Connection, ConnectionError, Event, Part, ResponseHead, Role, StreamId, Token,
 };
@@ -38,8 +38,8 @@ pub(crate) struct State {
     pub(in crate::transport) calls: Slots,
     /// The peer's calls whose handlers have a task, by token.
     pub(super) serving: Slab<Serving>,
-    /// Whose streams wait until the out-buffer is on its way.
-    pub(super) crowd: Vec<Arc<Lane>>,
+    /// Whose streams wait until more items may be sent, in order.
+    pub(super) crowd: VecDeque<Arc<Lane>>,
     /// What the driver has to act on.
     pub(crate) inbound: VecDeque<Event>,
     /// Whom to wake once the lock is free.
@@ -80,7 +80,7 @@ impl Link {
                 wire,
                 calls: Slots::default(),
                 serving: Slab::new(),
-                crowd: Vec::new(),
+                crowd: VecDeque::new(),
                 inbound: VecDeque::new(),
                 wakers: Vec::new(),
                 driver: None,
@@ -146,6 +146,9 @@ impl Link {
         let mut state = self.lock();
         let result = f(&mut state);
         state.settle(None);
+        if !state.crowd.is_empty() {
+            state.uncrowd(now());
+        }
         let driver = if state.asleep && state.has_work() { state.wake_driver() } else { None };
         // An empty list keeps its room: the driver's rounds need it (250 instructions a call).
         let wakers = if state.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut state.wakers) };
@@ -242,9 +245,10 @@ impl State {
         input: &mut BytesMut,
         part: &mut Option<Part>,
     ) -> Result<(), ConnectionError> {
-        if self.wire.calls() > 0 {
+        let Self { wire, calls, wakers, .. } = self;
+        if wire.calls() > 0 {
             // Among what this makes us say may be calls that have waited for it.
-            return self.wire.handle_input(now, input, part);
+            return wire.handle_input_with(now, input, part, &mut Waiting { calls, wakers, now });
         }
         self.owing(|wire| wire.handle_input(now, input, part))
     }
@@ -317,7 +321,7 @@ impl State {
         if self.is_idle() && self.inbound.is_empty() && self.wakers.is_empty() {
             self.wire.shrink();
             self.calls = Slots::default();
-            self.crowd = Vec::new();
+            self.crowd = VecDeque::new();
             self.inbound = VecDeque::new();
             self.wakers = Vec::new();
         }

@@ -4,14 +4,15 @@
 //!
 //! * by the credit of the stream, and of the connection: an item is asked for only when there is room for it, so a
 //!   producer runs no further ahead of its reader than the reader's window;
-//! * by the out-buffer: while it holds more than [`CROWDED`] bytes every pump of the connection waits, so that a call
-//!   waits behind no more than that;
+//! * by the share that items may have of what is under way, all streams together, so that a call waits behind no more than
+//!   that (§8.5): pumps that find nothing left of it stand in a line;
 //! * by [`TURN`]: a stream that always has something gives way to other tasks after so much.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -24,15 +25,12 @@ use crate::transport::link::{Link, State};
 use crate::wire::frame::ITEM_COST;
 use crate::wire::{SendError, StreamId};
 
-/// While this many bytes wait to be written, no items are added.
-pub(super) const CROWDED: usize = 256 * 1024;
-
 /// What is gathered before the connection is locked: this many items, or bytes.
 const BATCH_ITEMS: usize = 256;
 const BATCH_BYTES: usize = 32 * 1024;
 
 /// How many bytes a stream may send before other tasks get their turn.
-const TURN: usize = 64 * 1024;
+const TURN: usize = 32 * 1024;
 
 /// How a stream that was pumped ended.
 #[derive(Debug)]
@@ -140,8 +138,8 @@ impl Pump {
         waits: bool,
         cx: &TaskContext<'_>,
     ) -> Result<(), SendError> {
+        let at = now();
         if !self.batch.is_empty() {
-            let at = now();
             for body in self.batch.drain(..) {
                 state.wire.send_item(at, id, body, false)?;
                 self.sent += 1;
@@ -154,30 +152,39 @@ impl Pump {
             // One that waits for its producer has to hear of the end of the call as well.
             inner.wait_to_write(cx);
         }
-        if self.end.is_none() && self.room > 0 && state.wire.unwritten() > CROWDED {
-            self.room = 0;
-            state.wait_for_out(lane, cx);
+        if self.end.is_none() && self.room > 0 {
+            self.room = self.room.min(state.wire.share_of_items(at));
+            if self.room == 0 {
+                state.wait_for_share(lane, cx);
+            }
         }
         Ok(())
     }
 }
 
 impl State {
-    /// Wakes the lane's writer when the out-buffer is on its way to the socket.
-    fn wait_for_out(&mut self, lane: &Arc<Lane>, cx: &TaskContext<'_>) {
+    /// Wakes the lane's writer when streams may send again.
+    fn wait_for_share(&mut self, lane: &Arc<Lane>, cx: &TaskContext<'_>) {
         let mut inner = lane.lock();
         inner.wait_to_write(cx);
         if !std::mem::replace(&mut inner.crowded, true) {
-            self.crowd.push(lane.clone());
+            self.crowd.push_back(lane.clone());
         }
     }
 
-    /// The out-buffer is on its way: lets pumps go on.
-    pub(super) fn uncrowd(&mut self) {
-        for lane in self.crowd.drain(..) {
+    /// Lets pumps that wait go on, the one that has waited longest first, as many as there is something for. Whoever it is
+    /// that leaves something, because its stream has nothing or its call is over, locks the connection; then the next
+    /// gets it (see [`Link::with`]).
+    pub(super) fn uncrowd(&mut self, now: Instant) {
+        let mut share = self.wire.share_of_items(now);
+        while share > 0 {
+            let Some(lane) = self.crowd.pop_front() else { return };
             let mut inner = lane.lock();
             inner.crowded = false;
-            self.wakers.extend(inner.writer());
+            if let Some(writer) = inner.writer() {
+                self.wakers.push(writer);
+                share = share.saturating_sub(TURN);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::context::{Context, now};
 use crate::status::{Hop, Status};
 use crate::transport::lane::Lane;
 use crate::transport::link::Link;
-use crate::wire::connection::{Open, PendingId};
+use crate::wire::connection::{Answers, Open, PendingId};
 use crate::wire::{CancelReason, OpenError, Opened, RequestHead, ResponseHead, StreamId, Token};
 
 /// The calls of ours on one connection, by token.
@@ -119,6 +119,25 @@ impl Slots {
         if self.list.try_remove(key).is_some() {
             self.lanes -= 1;
         }
+    }
+}
+
+/// The calls that wait while bytes are read: whole answers go to their places at once.
+pub(super) struct Waiting<'a> {
+    pub(super) calls: &'a mut Slots,
+    pub(super) wakers: &'a mut Vec<Waker>,
+    pub(super) now: Instant,
+}
+
+impl Answers for Waiting<'_> {
+    #[inline]
+    fn takes(&self, token: Token) -> bool {
+        matches!(self.calls.list.get(token.0 as usize), Some(Slot::Waiting { .. }))
+    }
+
+    #[inline]
+    fn answer(&mut self, token: Token, head: ResponseHead, body: Bytes) {
+        self.wakers.extend(self.calls.end(token, Outcome::Answer { head, body, at: self.now }));
     }
 }
 

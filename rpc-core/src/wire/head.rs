@@ -242,13 +242,13 @@ impl ResponseHead {
         32 + status + metadata_size(&self.metadata)
     }
 
-    /// Reads a head, and the length of a message that comes in parts.
+    /// Reads a header into a head that is empty; the length of a message that comes in parts.
     #[inline]
     pub(crate) fn decode(
+        &mut self,
         header: &[u8],
         max_metadata: usize,
-    ) -> Result<(Self, Option<u64>), Cow<'static, str>> {
-        let mut head = Self::default();
+    ) -> Result<Option<u64>, Cow<'static, str>> {
         let mut length = None;
         let mut code = None;
         // Of most responses there is none.
@@ -258,14 +258,14 @@ impl ResponseHead {
             let number =
                 || field.number().ok_or(Cow::Borrowed("a number in the header is longer than 8 bytes"));
             match field.key {
-                key::QUEUE => head.queue = Duration::from_micros(number()?),
-                key::HANDLER => head.handler = Duration::from_micros(number()?),
+                key::QUEUE => self.queue = Duration::from_micros(number()?),
+                key::HANDLER => self.handler = Duration::from_micros(number()?),
                 key::CODE => code = Some(number()?),
                 key::LENGTH => length = Some(number()?),
                 key::COMPRESSION if number()? != 0 => {
                     return Err("the body is compressed in a way that this side does not know".into());
                 }
-                key::METADATA => take_metadata(&mut head.metadata, field.value, max_metadata)?,
+                key::METADATA => take_metadata(&mut self.metadata, field.value, max_metadata)?,
                 _ => error.get_or_insert_default().read(field)?,
             }
         }
@@ -274,12 +274,12 @@ impl ResponseHead {
             let mut status = Status::new(Code::from_number(u8::try_from(code).unwrap_or(0)), error.message);
             status.set_certainty(error.certainty);
             status.set_retry_after(error.retry_after);
-            status.set_metadata(std::mem::take(&mut head.metadata));
+            status.set_metadata(std::mem::take(&mut self.metadata));
             *status.details_mut() = error.details;
             *status.hops_mut() = error.hops;
-            head.status = Some(status);
+            self.status = Some(status);
         }
-        Ok((head, length))
+        Ok(length)
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Keepalive {
     last_ping: Instant,
     /// The smoothed round-trip time, by the rule of TCP (RFC 6298): an eighth of each sample.
     srtt: Option<Duration>,
+    /// The shortest round trip of all: what the way takes when nothing waits on it.
+    least: Option<Duration>,
     /// The bucket of cheap frames: what is left, and as of when.
     cheap: (f64, Instant),
 }
@@ -41,6 +43,7 @@ impl Keepalive {
             next_ping: 1,
             last_ping: now,
             srtt: None,
+            least: None,
             cheap: (CHEAP_BURST, now),
         }
     }
@@ -57,6 +60,10 @@ impl Keepalive {
 
     pub(crate) fn srtt(&self) -> Option<Duration> {
         self.srtt
+    }
+
+    pub(crate) fn least_round_trip(&self) -> Option<Duration> {
+        self.least
     }
 
     /// Begins a ping; its number goes into the frame.
@@ -79,6 +86,7 @@ impl Keepalive {
                 self.awaited = None;
                 let sample = now.saturating_duration_since(sent);
                 self.srtt = Some(self.srtt.map_or(sample, |srtt| (srtt * 7 + sample) / 8));
+                self.least = Some(self.least.map_or(sample, |least| least.min(sample)));
                 true
             }
             // An old one, or one that nobody asked for: harmless, and it has been counted as a cheap frame.

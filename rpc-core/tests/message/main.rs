@@ -6,6 +6,7 @@
 //! | `round_trip` | does every value come back, in each codec? |
 //! | `compatible` | do prost and we read each other? |
 //! | `hostile` | what do wrong bytes do? |
+//! | `deep` | what do messages in messages in messages do? |
 //! | `absent` | what does a missing field say? |
 //! | `json` | which JSON is read, and which is written? |
 //! | `schema` | does the description fit? |
@@ -13,6 +14,7 @@
 
 mod absent;
 mod compatible;
+mod deep;
 mod hostile;
 mod json;
 mod places;

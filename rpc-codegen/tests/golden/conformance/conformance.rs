@@ -56,6 +56,18 @@ pub struct TestAllTypes {
     pub repeated_uint32: Vec<u32>,
     #[prost(uint64, repeated, tag = "34")]
     pub repeated_uint64: Vec<u64>,
+    #[prost(sint32, repeated, tag = "35")]
+    pub repeated_sint32: Vec<i32>,
+    #[prost(sint64, repeated, tag = "36")]
+    pub repeated_sint64: Vec<i64>,
+    #[prost(fixed32, repeated, tag = "37")]
+    pub repeated_fixed32: Vec<u32>,
+    #[prost(fixed64, repeated, tag = "38")]
+    pub repeated_fixed64: Vec<u64>,
+    #[prost(sfixed32, repeated, tag = "39")]
+    pub repeated_sfixed32: Vec<i32>,
+    #[prost(sfixed64, repeated, tag = "40")]
+    pub repeated_sfixed64: Vec<i64>,
     #[prost(float, repeated, tag = "41")]
     pub repeated_float: Vec<f32>,
     #[prost(double, repeated, tag = "42")]
@@ -120,8 +132,14 @@ pub struct TestAllTypes {
     pub repeated_int32_wrapper: Vec<i32>,
     #[prost(message, repeated, tag = "213")]
     pub repeated_int64_wrapper: Vec<i64>,
+    #[prost(message, repeated, tag = "214")]
+    pub repeated_uint32_wrapper: Vec<u32>,
+    #[prost(message, repeated, tag = "215")]
+    pub repeated_uint64_wrapper: Vec<u64>,
     #[prost(message, repeated, tag = "216")]
     pub repeated_float_wrapper: Vec<f32>,
+    #[prost(message, repeated, tag = "217")]
+    pub repeated_double_wrapper: Vec<f64>,
     #[prost(message, repeated, tag = "218")]
     pub repeated_string_wrapper: Vec<String>,
     #[prost(message, repeated, tag = "219")]

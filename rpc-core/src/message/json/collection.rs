@@ -15,39 +15,42 @@ pub fn write_list<T: Value, S: Serializer>(values: &[T], serializer: S) -> Resul
     serializer.collect_seq(values.iter().map(One))
 }
 
-/// Reads a list.
-pub fn list<'de, T: Value, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_seq(List(PhantomData))
+/// Reads a list to the end of `place`.
+pub fn list<'de, T: Value, D: Deserializer<'de>>(
+    deserializer: D,
+    place: &mut Vec<T>,
+) -> Result<(), D::Error> {
+    deserializer.deserialize_seq(List(place))
 }
 
-struct List<T>(PhantomData<T>);
+struct List<'a, T>(&'a mut Vec<T>);
 
-impl<'de, T: Value> Visitor<'de> for List<T> {
-    type Value = Vec<T>;
+impl<'de, T: Value> Visitor<'de> for List<'_, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         // No capacity from `size_hint`: in a binary format it is only what the peer claims.
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(Single::<T>(PhantomData))? {
-            values.push(value);
+        let mut value = None;
+        while seq.next_element_seed(Single(&mut value))?.is_some() {
+            self.0.extend(value.take());
         }
-        Ok(values)
+        Ok(())
     }
 }
 
-/// Reads a single value; null is none.
-pub(super) struct Single<T>(pub PhantomData<T>);
+/// Reads a single value of a list or a map into its place; null is none.
+struct Single<'a, T>(&'a mut Option<T>);
 
-impl<'de, T: Value> DeserializeSeed<'de> for Single<T> {
-    type Value = T;
+impl<'de, T: Value> DeserializeSeed<'de> for Single<'_, T> {
+    type Value = ();
 
     #[inline]
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        T::from_json(deserializer)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        T::from_json(deserializer, self.0)
     }
 }
 
@@ -72,39 +75,47 @@ impl<K: MapKey> Serialize for KeyText<'_, K> {
     }
 }
 
-/// Reads a map by an `insert` that says whether the key was new.
-pub fn map<'de, M, K, V, D>(deserializer: D, insert: fn(&mut M, K, V) -> bool) -> Result<M, D::Error>
+/// Reads a map into `place`, by an `insert` that says whether the key was new.
+pub fn map<'de, M, K, V, D>(
+    deserializer: D,
+    place: &mut M,
+    insert: fn(&mut M, K, V) -> bool,
+) -> Result<(), D::Error>
 where
-    M: Default,
     K: MapKey,
     V: Value,
     D: Deserializer<'de>,
 {
-    deserializer.deserialize_map(Entries { insert, types: PhantomData })
+    deserializer.deserialize_map(Entries { place, insert })
 }
 
-struct Entries<M, K, V> {
+struct Entries<'a, M, K, V> {
+    place: &'a mut M,
     insert: fn(&mut M, K, V) -> bool,
-    types: PhantomData<(M, K, V)>,
 }
 
-impl<'de, M: Default, K: MapKey, V: Value> Visitor<'de> for Entries<M, K, V> {
-    type Value = M;
+impl<'de, M, K: MapKey, V: Value> Visitor<'de> for Entries<'_, M, K, V> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<M, A::Error> {
-        let mut map = M::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        let mut value = None;
         while let Some(key) = access.next_key_seed(KeySeed::<K>(PhantomData))? {
-            let value = access.next_value_seed(Single::<V>(PhantomData))?;
-            if !(self.insert)(&mut map, key, value) {
+            access.next_value_seed(Single(&mut value))?;
+            if !add(self.place, self.insert, key, &mut value) {
                 return Err(A::Error::custom("the object has the same key twice"));
             }
         }
-        Ok(map)
+        Ok(())
     }
+}
+
+/// Takes a value out of its place, in a function of its own: it is on the stack there, and no longer when the next is read.
+fn add<M, K, V>(map: &mut M, insert: fn(&mut M, K, V) -> bool, key: K, value: &mut Option<V>) -> bool {
+    value.take().is_none_or(|value| insert(map, key, value))
 }
 
 struct KeySeed<K>(PhantomData<K>);

@@ -10,8 +10,10 @@
 //! | `text` | strings, bytes as base64, enums by name |
 //! | `collection` | lists and maps |
 //! | `object` | messages: their keys, their fields, null |
+//! | `depth` | how deep messages may stand in each other |
 
 mod collection;
+mod depth;
 mod number;
 mod object;
 mod text;
@@ -25,7 +27,7 @@ pub use number::{
     bool, f32, f64, i32, i64, u32, u64, write_bool, write_f32, write_f64, write_i32, write_i64, write_u32,
     write_u64,
 };
-pub use object::{Key, Object, Slot, deserialize, either, member, no_member, once, skip};
+pub use object::{Key, Object, Slot, deserialize, fields, foreign, member, no_member, object, once, skip};
 pub use text::{bytes, enumeration, shared_bytes, string, write_bytes, write_enumeration, write_string};
 
 /// A field, to be written in JSON's shape.

@@ -3,16 +3,20 @@
 use std::time::Instant;
 
 use super::super::error::{CancelReason, ConnectionError, ErrorCode};
-use super::super::frame::{Kind, MAX_FRAME_BODY, Prefix, flag};
+use super::super::frame::{Kind, MAX_FRAME_BODY, PREFIX, Prefix, flag};
 use super::super::head::ResponseHead;
 use super::super::settings::Settings;
 use super::super::stream::{State, StreamId};
 use super::{Connection, Event};
 use crate::status::Status;
 
-/// How many CANCEL frames for streams that are closed, and stops of halves that have ended, a peer may send beyond one for each request (§11.3): a cancel
-/// may cross its reply, but only once.
+/// How many CANCEL frames for streams that are closed, and stops of halves that have ended, a peer may send beyond one for
+/// each stream that was opened (§11.3): each may cross an end, but only once.
 pub(super) const LATE_CANCELS: u32 = 1_000;
+
+/// What comes of bodies, with a prefix for each, is granted again on the connection in steps of this many bytes (§8.1):
+/// the peer must hear in time of items that it has few of under way.
+const GRANT: u32 = 16 * 1024;
 
 /// What a oneway request costs beside its body, in bytes (§8.3), so that empty ones are not free.
 pub(super) const ONEWAY_BASE: u32 = 64;
@@ -159,22 +163,27 @@ impl Connection {
             self.events.push_back(Event::Ended { stream: id, token, head: None });
             return Ok(());
         }
-        let head = match ResponseHead::decode(header, max_metadata) {
-            Ok((head, _)) => head,
-            Err(reason) => ResponseHead::error(Status::internal(format!(
-                "the end of the response cannot be read: {reason}"
-            ))),
-        };
+        let mut head = ResponseHead::default();
+        if let Err(reason) = head.decode(header, max_metadata) {
+            let reason = format!("the end of the response cannot be read: {reason}");
+            head = ResponseHead::error(Status::internal(reason));
+        }
         self.free(id);
         self.events.push_back(Event::Ended { stream: id, token, head: Some(Box::new(head)) });
         self.open_pending(now);
         Ok(())
     }
 
-    /// A cancel or a stop came for what is over.
-    pub(super) fn late_cancel(&mut self) -> Result<(), ConnectionError> {
+    /// A cancel or a stop of this stream came, which is over.
+    pub(super) fn late_cancel(&mut self, id: StreamId) -> Result<(), ConnectionError> {
         self.late_cancels = self.late_cancels.checked_sub(1).ok_or_else(|| {
-            ConnectionError::ours(ErrorCode::TooManyCheapFrames, "more cancels than requests")
+            ConnectionError::ours(
+                ErrorCode::TooManyCheapFrames,
+                format!(
+                    "a cancel or stop of stream {id}, which is over, after {LATE_CANCELS} such and one more for each \
+                     stream that was opened; each stream may be cancelled, and stopped, only once"
+                ),
+            )
         })?;
         Ok(())
     }
@@ -189,7 +198,7 @@ impl Connection {
         match state {
             // It crossed our answer.
             None | Some((State::Cancelled, _)) => {
-                self.late_cancel()?;
+                self.late_cancel(id)?;
             }
             Some(_) if local => {
                 if let Some(stream) = self.free(id) {
@@ -276,16 +285,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Notes that bytes of bodies came on the connection, and grants them again: they have reached their stream's
+    /// Notes that bytes of a body came on the connection, and grants them again: they have reached their stream's
     /// buffer, whose own credit bounds it.
     #[inline]
     pub(super) fn received(&mut self, bytes: usize) -> Result<(), ConnectionError> {
-        if bytes == 0 {
-            return Ok(());
-        }
         let bytes = bytes as u32;
         self.receive_window.receive(bytes).map_err(|_| overrun("connection"))?;
-        if let Some(grant) = self.receive_window.consume(bytes).grant {
+        self.ungranted += bytes + PREFIX as u32;
+        let mut grant = self.receive_window.consume(bytes).grant;
+        if grant.is_none() && self.ungranted >= GRANT {
+            grant = self.receive_window.flush();
+            self.ungranted = 0;
+        }
+        if let Some(grant) = grant {
+            self.ungranted = 0;
             self.send_bare(Kind::CREDIT, 0, StreamId(0), &grant.to_le_bytes());
         }
         Ok(())

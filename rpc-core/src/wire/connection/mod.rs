@@ -7,8 +7,9 @@
 //! [`poll_timeout`](Connection::poll_timeout).
 //!
 //! In reading order: this file (what there is), `receive` (a frame of a call came), `control` (any other came), `room`
-//! (messages that come in parts, and what may be kept of them), `part` (parts that are read straight to them), `open` (our calls), `send` (answers, items, and whose
-//! turn it is), `time` (deadlines, pings, drain, the end).
+//! (messages that come in parts, and what may be kept of them), `part` (parts that are read straight to them), `open`
+//! (our calls), `send` (answers, items, and whose turn it is), `share` (what of them may be in front of a call), `time`
+//! (deadlines, pings, drain, the end).
 
 mod check;
 mod control;
@@ -17,6 +18,7 @@ mod part;
 mod receive;
 mod room;
 mod send;
+mod share;
 mod stop;
 mod time;
 mod unread;
@@ -28,7 +30,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::credit::{ReceiveWindow, SendWindow};
 use super::error::{CancelReason, ConnectionError, ErrorCode};
-use super::frame::{Kind, MAGIC, MAX_FRAME_BODY, PREFIX, Prefix};
+use super::frame::{Kind, MAGIC, MAX_FRAME_BODY, MAX_PART, PREFIX, Prefix};
 use super::head::{IncomingHead, ResponseHead};
 use super::keepalive::Keepalive;
 use super::method::{Bound, Names};
@@ -137,6 +139,25 @@ pub enum Event {
     Draining,
 }
 
+/// Who waits for the answers to our calls. To hand a whole answer over where it is read is most of what a client's
+/// connection does; as an event it would be moved twice more (130 instructions a call).
+pub(crate) trait Answers {
+    /// Whether the answer to this call is handed over; if not it becomes an [`Event::Response`].
+    fn takes(&self, token: Token) -> bool;
+
+    /// The whole answer, with which the call's stream is closed.
+    fn answer(&mut self, token: Token, head: ResponseHead, body: Bytes);
+}
+
+/// Nobody: all answers become events.
+impl Answers for () {
+    fn takes(&self, _: Token) -> bool {
+        false
+    }
+
+    fn answer(&mut self, _: Token, _: ResponseHead, _: Bytes) {}
+}
+
 /// A request that came.
 #[derive(Debug)]
 pub struct Incoming {
@@ -185,6 +206,8 @@ pub struct Connection {
     send_window: SendWindow,
     send_oneway: SendWindow,
     receive_window: ReceiveWindow,
+    /// What has come of bodies, and of their frames' prefixes, since the window was last granted again.
+    ungranted: u32,
     receive_oneway: ReceiveWindow,
     /// What is kept of messages on the peer's streams, and on ours. Two, because a handler that holds room on the one
     /// side may wait for an answer on the other.
@@ -199,7 +222,9 @@ pub struct Connection {
     written: u64,
     /// Streams with parts to send, in order of their turns.
     turns: VecDeque<StreamId>,
-    parts: send::Parts,
+    /// What is on its way of large messages, and of items.
+    parts: share::Unacknowledged,
+    items: share::Unacknowledged,
     /// Calls that wait for a free stream.
     pending: open::Queue,
     /// Oneway calls that wait for credit.
@@ -207,6 +232,8 @@ pub struct Connection {
     next_pending: u64,
     /// When a small message was last sent.
     last_small: Option<Instant>,
+    /// When a request, or all of an answer, was last sent in one frame.
+    last_call: Option<Instant>,
 
     events: VecDeque<Event>,
     keepalive: Keepalive,
@@ -242,6 +269,7 @@ impl Connection {
             send_window: SendWindow::new(peer.connection_credit),
             send_oneway: SendWindow::new(peer.oneway_credit),
             receive_window: ReceiveWindow::new(config.connection_credit),
+            ungranted: 0,
             receive_oneway: ReceiveWindow::new(config.oneway_credit),
             rooms: Default::default(),
             unread: 0,
@@ -249,11 +277,13 @@ impl Connection {
             queued: 0,
             written: 0,
             turns: VecDeque::new(),
-            parts: send::Parts::default(),
+            parts: share::Unacknowledged::in_steps_of(MAX_PART as u32),
+            items: share::Unacknowledged::in_steps_of(4 * 1024),
             pending: open::Queue::default(),
             pending_oneway: open::Queue::default(),
             next_pending: 0,
             last_small: None,
+            last_call: None,
             events: VecDeque::new(),
             keepalive: Keepalive::new(config.keepalive_interval, config.keepalive_timeout, now),
             late_cancels: control::LATE_CANCELS,
@@ -334,12 +364,26 @@ impl Connection {
     /// # Errors
     /// What ended the connection. The out-buffer then holds the frame that tells the peer; transmit it and close.
     pub fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+        self.handle_bytes_with(now, input, &mut ())
+    }
+
+    /// The same, with those who wait for answers.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    #[inline]
+    pub(crate) fn handle_bytes_with(
+        &mut self,
+        now: Instant,
+        input: &mut BytesMut,
+        answers: &mut impl Answers,
+    ) -> Result<(), ConnectionError> {
         if let Some(error) = &self.error {
             input.clear();
             return Err(error.clone());
         }
         self.keepalive.heard(now);
-        let result = self.read_frames(now, input);
+        let result = self.read_frames(now, input, answers);
         if let Err(error) = &result {
             self.fail(error.clone());
             input.clear();
@@ -347,7 +391,12 @@ impl Connection {
         result
     }
 
-    fn read_frames(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+    fn read_frames(
+        &mut self,
+        now: Instant,
+        input: &mut BytesMut,
+        answers: &mut impl Answers,
+    ) -> Result<(), ConnectionError> {
         if !self.magic {
             let seen = input.len().min(MAGIC.len());
             if input[..seen] != MAGIC[..seen] {
@@ -385,7 +434,7 @@ impl Connection {
                 let head = at + PREFIX + usize::from(prefix.header);
                 let end = head + prefix.body as usize;
                 let body = if head < end { frames.slice(head..end) } else { Bytes::new() };
-                self.handle_frame(now, began, &prefix, &frames[at + PREFIX..head], body)?;
+                self.handle_frame(now, began, &prefix, &frames[at + PREFIX..head], body, answers)?;
                 began = now;
                 at = end;
             }

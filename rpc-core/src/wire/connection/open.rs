@@ -11,7 +11,7 @@ use super::super::error::CancelReason;
 use super::super::frame::{Kind, MAX_FRAME_BODY, flag};
 use super::super::head::{RequestHead, TimeLimit, put_message_length};
 use super::super::method::Naming;
-use super::super::stream::{Outbox, Outgoing, State, Stream, StreamId, Token};
+use super::super::stream::{Outgoing, State, Stream, StreamId, Token};
 use super::control::oneway_cost;
 use super::{Connection, Event};
 use crate::status::{Certainty, Status};
@@ -247,11 +247,15 @@ impl Connection {
     }
 
     /// Sends what has waited, as far as it may be sent now.
+    #[inline]
     pub(super) fn open_pending(&mut self, now: Instant) {
         // Before the peer's SETTINGS are here, what waits may wait for them.
-        if (self.pending.len() == 0 && self.pending_oneway.len() == 0) || !self.established {
-            return;
+        if (self.pending.len() > 0 || self.pending_oneway.len() > 0) && self.established {
+            self.open_those(now);
         }
+    }
+
+    fn open_those(&mut self, now: Instant) {
         while self.local_open < self.peer.max_streams {
             let Some(pending) = self.pending.pop() else { break };
             self.open_waiting(now, pending);
@@ -322,33 +326,39 @@ impl Connection {
         if options.end {
             flags |= flag::END;
         }
+        let nothing = Bytes::new();
+        let here = if whole { body } else { &nothing };
         if whole {
             self.last_small = Some(now);
-            self.finish_frame(mark, Kind::REQUEST, flags, id.0, body);
-            if options.oneway {
-                return Ok(Opened::Handed);
+            if options.end && !options.oneway {
+                self.last_call = Some(now);
             }
-            self.insert_local(id, options, head.deadline, send, self.queued, None);
         } else {
-            self.finish_frame(mark, Kind::REQUEST, flags | flag::MORE, id.0, &Bytes::new());
-            let outgoing = Outgoing { body: body.clone(), begun: true, end: options.end };
-            let outbox = Outbox { messages: VecDeque::from([outgoing]), ..Outbox::default() };
-            self.insert_local(id, options, head.deadline, send, u64::MAX, Some(Box::new(outbox)));
-            self.queue_turn(id);
+            flags |= flag::MORE;
+        }
+        self.finish_frame(mark, Kind::REQUEST, flags, id.0, here);
+        if whole && options.oneway {
+            return Ok(Opened::Handed);
+        }
+        self.insert_local(id, options, head.deadline, send);
+        if !whole {
+            self.send_in_parts(id, body, options.end);
         }
         Ok(Opened::Stream(id))
     }
 
+    /// The request's frame said how long the message is; all of it is still to come.
+    #[cold]
+    fn send_in_parts(&mut self, id: StreamId, body: &Bytes, end: bool) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.ends_at = u64::MAX;
+        let outgoing = Outgoing { body: body.clone(), begun: true, end };
+        stream.outbox.get_or_insert_default().messages.push_back(outgoing);
+        self.queue_turn(id);
+    }
+
     #[inline]
-    fn insert_local(
-        &mut self,
-        id: StreamId,
-        options: Open,
-        deadline: Option<Instant>,
-        send: SendWindow,
-        ends_at: u64,
-        outbox: Option<Box<Outbox>>,
-    ) {
+    fn insert_local(&mut self, id: StreamId, options: Open, deadline: Option<Instant>, send: SendWindow) {
         if let Some(deadline) = deadline {
             self.note_deadline(deadline);
         }
@@ -361,7 +371,7 @@ impl Connection {
             Stream {
                 token: options.token,
                 deadline,
-                ends_at,
+                ends_at: self.queued,
                 send,
                 receive: ReceiveWindow::new(self.config.stream_credit),
                 buffered: 0,
@@ -373,7 +383,7 @@ impl Connection {
                 ended: options.end,
                 answered: false,
                 blocked: false,
-                outbox,
+                outbox: None,
                 inbox: None,
             },
         );

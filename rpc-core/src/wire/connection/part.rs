@@ -21,8 +21,8 @@ use super::super::error::ConnectionError;
 use super::super::frame::{Kind, PREFIX, Prefix, flag};
 use super::super::inbox::Place;
 use super::super::stream::StreamId;
-use super::Connection;
 use super::control::overrun;
+use super::{Answers, Connection};
 use crate::buffer;
 
 /// A part of which less is still to come, in bytes, is read like anything else: to lend and to take back costs more.
@@ -66,6 +66,21 @@ impl Connection {
         input: &mut BytesMut,
         part: &mut Option<Part>,
     ) -> Result<(), ConnectionError> {
+        self.handle_input_with(now, input, part, &mut ())
+    }
+
+    /// The same, with those who wait for answers.
+    ///
+    /// # Errors
+    /// What ended the connection.
+    #[inline]
+    pub(crate) fn handle_input_with(
+        &mut self,
+        now: Instant,
+        input: &mut BytesMut,
+        part: &mut Option<Part>,
+        answers: &mut impl Answers,
+    ) -> Result<(), ConnectionError> {
         if let Some(came) = part.take() {
             if !came.is_whole() && self.error.is_none() {
                 self.keepalive.heard(now);
@@ -80,7 +95,7 @@ impl Connection {
                 return Err(error);
             }
         }
-        self.handle_bytes(now, input)?;
+        self.handle_bytes_with(now, input, answers)?;
         if input.len() >= PREFIX {
             *part = self.lend_part(input);
         }

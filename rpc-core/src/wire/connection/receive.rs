@@ -12,7 +12,7 @@ use super::super::head::{RequestFields, ResponseHead, TimeLimit, message_length}
 use super::super::inbox::InboxOf;
 use super::super::stream::{State, Stream, StreamId, Token};
 use super::control::{oneway_cost, overrun, protocol};
-use super::{Connection, Event, Incoming};
+use super::{Answers, Connection, Event, Incoming};
 use crate::status::{Certainty, Status};
 
 impl Connection {
@@ -25,6 +25,7 @@ impl Connection {
         prefix: &Prefix,
         header: &[u8],
         body: Bytes,
+        answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
         let id = StreamId(prefix.stream);
         match Kind(prefix.kind) {
@@ -34,8 +35,9 @@ impl Connection {
                 self.on_request(now, began, id, prefix.flags, &mut fields, body)
             }
             Kind::RESPONSE => {
-                let fields = ResponseHead::decode(header, self.config.max_metadata);
-                self.on_response(now, id, prefix.flags, fields, body)
+                let mut head = ResponseHead::default();
+                let length = head.decode(header, self.config.max_metadata);
+                self.on_response(now, prefix, &mut head, length, body, answers)
             }
             Kind::DATA => self.on_data(now, id, prefix.flags, message_length(header), body),
             _ => self.on_control(now, prefix, header),
@@ -209,11 +211,13 @@ impl Connection {
     fn on_response(
         &mut self,
         now: Instant,
-        id: StreamId,
-        flags: u8,
-        fields: Result<(ResponseHead, Option<u64>), Cow<'static, str>>,
+        prefix: &Prefix,
+        head: &mut ResponseHead,
+        length: Result<Option<u64>, Cow<'static, str>>,
         body: Bytes,
+        answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
+        let (id, flags) = (StreamId(prefix.stream), prefix.flags);
         self.received(body.len())?;
         if id.0 == 0 || !self.is_local(id) || !self.was_opened(id) {
             return Err(protocol(format!("a response on stream {id}, which was not opened")));
@@ -231,8 +235,8 @@ impl Connection {
         stream.answered = true;
         stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
         let (end, more, token) = (flags & flag::END != 0, flags & flag::MORE != 0, stream.token);
-        let (head, length) = match fields {
-            Ok(fields) => fields,
+        let length = match length {
+            Ok(length) => length,
             Err(reason) => {
                 let status = Status::internal(format!("the response's header cannot be read: {reason}"));
                 return self.give_up(now, id, status, (!end || more).then_some(CancelReason::Dropped));
@@ -251,15 +255,26 @@ impl Connection {
             return self.give_up(now, id, status, (!end || more).then_some(CancelReason::TooLarge));
         }
         if more {
-            self.begin_message(id, total as u32, &body, end, InboxOf::Response(Box::new(head)));
+            self.begin_message(
+                id,
+                total as u32,
+                &body,
+                end,
+                InboxOf::Response(Box::new(std::mem::take(head))),
+            );
             return Ok(());
         }
         if end {
             self.free(id);
             self.open_pending(now);
+            if answers.takes(token) {
+                answers.answer(token, std::mem::take(head), body);
+                return Ok(());
+            }
         } else {
             self.consume_first(id, total as u32, end);
         }
+        let head = std::mem::take(head);
         self.events.push_back(Event::Response { stream: id, token, head, body, end });
         Ok(())
     }

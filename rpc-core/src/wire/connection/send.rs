@@ -4,9 +4,8 @@
 //! parts, and streams with parts take turns when the driver asks for bytes, so that the parts of a large message lie
 //! between the small ones, never before them all.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -16,56 +15,18 @@ use super::super::head::{ResponseHead, put_message_length};
 use super::super::out::Mark;
 use super::super::stream::{Finish, Outgoing, State, Stream, StreamId, Token};
 use super::room::enqueue;
+use super::share::PARTS_WINDOW;
 use super::{Connection, Event};
 use crate::status::{Certainty, Status};
-
-/// How many bytes of large messages may be unacknowledged while small ones are under way (§8.5): what the sockets
-/// have swallowed cannot be overtaken.
-const SHARED_WINDOW: u32 = 256 * 1024;
-
-/// Small messages count as under way for this long after one was sent.
-const SMALL_LATELY: Duration = Duration::from_millis(10);
 
 /// An item up to this length, in bytes, counts as a small message; a longer one is bulk.
 const SMALL_ITEM: usize = 8 * 1024;
 
-/// Large messages leave this much of the connection's credit for small ones, or a quarter of it.
-const RESERVE: u32 = 1024 * 1024;
-
-/// How many bytes of parts go into the out-buffer for one write.
+/// How many bytes of parts go into the out-buffer for one write…
 const BATCH: usize = 256 * 1024;
 
-/// The parts of large messages that the peer has not acknowledged. Small messages do not count, or a connection that
-/// is full of them would never let a large one through.
-#[derive(Debug, Default)]
-pub(super) struct Parts {
-    /// Where each ends in all that was taken from the connection's window, and its length.
-    sent: VecDeque<(u64, u32)>,
-    sum: u32,
-}
-
-impl Parts {
-    fn sent(&mut self, end: u64, length: u32) {
-        self.sum += length;
-        match self.sent.back_mut() {
-            // Parts behind each other become one, up to the length of one: a peer that grants byte by byte must
-            // not make a long list.
-            Some((last, sum)) if *last + u64::from(length) == end && *sum + length <= MAX_PART as u32 => {
-                *last = end;
-                *sum += length;
-            }
-            _ => self.sent.push_back((end, length)),
-        }
-    }
-
-    /// How many bytes, when everything up to here has been acknowledged.
-    fn unacknowledged(&mut self, acknowledged: u64) -> u32 {
-        while let Some((_, length)) = self.sent.pop_front_if(|(end, _)| *end <= acknowledged) {
-            self.sum -= length;
-        }
-        self.sum
-    }
-}
+/// …and how many while no small message is under way: each write wakes the peer.
+const BULK: usize = 1024 * 1024;
 
 /// Why an item could not be sent. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +121,9 @@ impl Connection {
         let flags = if end { flag::END } else { 0 };
         if whole {
             self.last_small = Some(now);
+            if end {
+                self.last_call = Some(now);
+            }
             self.finish_frame(mark, Kind::RESPONSE, flags, id.0, &body);
             if end {
                 self.free(id);
@@ -214,6 +178,7 @@ impl Connection {
         body: Bytes,
         end: bool,
     ) -> Result<bool, SendError> {
+        let reserve = self.reserve();
         let stream = self.streams.get_mut(id).ok_or(SendError::Closed)?;
         if stream.ended || stream.state == State::Cancelled {
             return Err(SendError::Closed);
@@ -229,7 +194,6 @@ impl Connection {
         if end && stream.state != State::Open {
             stream.deadline = None;
         }
-        let reserve = RESERVE.min(self.peer.connection_credit / 4);
         let fits = stream.outbox.is_none()
             && length <= MAX_FRAME_BODY
             && stream.send.left() >= ITEM_COST + length as u32
@@ -242,6 +206,7 @@ impl Connection {
             if length <= SMALL_ITEM {
                 self.last_small = Some(now);
             }
+            self.item_sent(length);
             if end {
                 self.close(id);
                 return Ok(false);
@@ -269,11 +234,6 @@ impl Connection {
         }
         // Where the connection has no room the next item waits in the outbox, and that it has left is told.
         Some(stream.send.left().min(shared).max(ITEM_COST + 1) as usize)
-    }
-
-    /// What bulk leaves of the connection's credit for small messages.
-    fn reserve(&self) -> u32 {
-        RESERVE.min(self.peer.connection_credit / 4)
     }
 
     /// Ends this side's half of a stream after the items that wait; at the side that answers with this status and
@@ -394,19 +354,17 @@ impl Connection {
     /// Gives each waiting stream its turn, until the batch is full or the connection's credit is used up.
     pub(super) fn take_turns(&mut self, now: Instant) {
         let whole = self.peer.connection_credit;
-        let lately = |at: Instant| now.saturating_duration_since(at) < SMALL_LATELY;
-        let shared = self.last_small.is_some_and(lately);
+        let shared = self.small_lately(now);
         let window = whole - self.reserve();
         // The batch is of parts alone: a connection that is full of small messages must not starve the large ones.
-        let mut batch = BATCH;
+        let mut batch = if shared { BATCH } else { BULK };
         while let Some(&id) = self.turns.front() {
             let unacknowledged = whole.saturating_sub(self.send_window.left());
             let mut room = window.saturating_sub(unacknowledged).min(MAX_PART as u32);
             room = room.min(self.send_window.left());
-            let acknowledged = self.send_window.taken().saturating_sub(u64::from(unacknowledged));
-            let parts = self.parts.unacknowledged(acknowledged);
+            let parts = self.parts.left(self.acknowledged());
             if shared {
-                room = room.min(SHARED_WINDOW.saturating_sub(parts));
+                room = room.min(PARTS_WINDOW.saturating_sub(parts));
             }
             if batch == 0 || (room == 0 && self.next_part_has_bytes(id)) {
                 break;

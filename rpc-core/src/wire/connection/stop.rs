@@ -49,9 +49,9 @@ impl Connection {
             return Err(protocol(format!("a stop of stream {id}, which is not one of ours")));
         }
         // It may cross the end of the items, or of the call, but only once.
-        let Some(stream) = self.streams.get_mut(id) else { return self.late_cancel() };
+        let Some(stream) = self.streams.get_mut(id) else { return self.late_cancel(id) };
         if stream.ended && stream.outbox.is_none() {
-            return self.late_cancel();
+            return self.late_cancel(id);
         }
         if stream.ends_at == u64::MAX {
             return Err(protocol(format!("a stop of stream {id} before its request was there")));

@@ -9,6 +9,7 @@
 //! | `flow` | credit, large messages, fairness, back-pressure |
 //! | `items` | streams of items |
 //! | `parts` | parts of large messages, read straight to their places |
+//! | `share` | small calls beside many streams |
 //! | `stop` | a request whose items nobody wants any more |
 //! | `time` | deadlines, keepalive, drain, loss |
 //! | `hostile`, `hostile_stream` | every rule of PROTOCOL.md, broken |
@@ -28,6 +29,7 @@ mod pair;
 mod parts;
 mod properties;
 mod script;
+mod share;
 mod stop;
 mod time;
 mod unread;

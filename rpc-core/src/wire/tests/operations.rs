@@ -220,6 +220,12 @@ fn step(pair: &mut Pair, known: &mut [Known; 2], choices: &mut Choices<'_>) {
             0 => wire.drain(now),
             1 => pair.cut(),
             2..=4 => pair.piece = [50, 700, 20_000][choices.of(3)],
+            5 | 6 => {
+                // A handler that goes on, and reads no more; now and then it says so twice, or of what has ended.
+                if let Some((id, _)) = mine.serving.get(choices.of(mine.serving.len())) {
+                    wire.stop(*id);
+                }
+            }
             _ => {
                 // One delivery, and no more.
                 pair.sides[other].room = usize::MAX;

@@ -36,6 +36,8 @@ pub(crate) struct Side {
     pub(crate) room: usize,
     pub(crate) events: VecDeque<Event>,
     pub(crate) sent: u64,
+    /// How often there was something to write.
+    pub(crate) writes: u64,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,7 @@ impl Side {
             room: usize::MAX,
             events: VecDeque::new(),
             sent: 0,
+            writes: 0,
         }
     }
 
@@ -94,8 +97,11 @@ impl Side {
             while let Some(event) = self.wire.poll_event() {
                 self.events.push_back(event);
             }
-            if self.out.is_empty() && !self.wire.poll_transmit(now, &mut self.out) {
-                break;
+            if self.out.is_empty() {
+                if !self.wire.poll_transmit(now, &mut self.out) {
+                    break;
+                }
+                self.writes += 1;
             }
             let count = self.out.len().min(self.room);
             if count == 0 {

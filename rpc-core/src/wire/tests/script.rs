@@ -156,7 +156,8 @@ impl Script {
     #[track_caller]
     pub(crate) fn refusal(&self, stream: u64) -> crate::Status {
         let found = self.out.iter().find(|frame| frame.kind == Kind::RESPONSE.0 && frame.stream == stream);
-        let head = ResponseHead::decode(&found.expect("an answer").header, 128).unwrap().0;
+        let mut head = ResponseHead::default();
+        head.decode(&found.expect("an answer").header, 128).unwrap();
         head.status.expect("an error")
     }
 

@@ -62,6 +62,11 @@ fn slot(at: usize, span: Span) -> Ident {
     Ident::new(&format!("slot_{at}"), span)
 }
 
+/// The variable that the field at this place is put into once it was read.
+fn place(at: usize, span: Span) -> Ident {
+    Ident::new(&format!("place_{at}"), span)
+}
+
 /// A variable of the code around, for code on the span of a type: a type that comes out of a macro by example has a
 /// context of its own there, in which the name alone would not be found.
 fn own(name: &str) -> Ident {
@@ -97,14 +102,15 @@ fn impl_message(
             fn decode_parts(
                 parts: ::rpc_core::private::field::Parts<'_>,
                 input: ::rpc_core::private::field::Input<'_>,
-            ) -> ::rpc_core::private::result::Result<Self, ::rpc_core::private::DecodeError> { #read }
+                place: &mut ::rpc_core::private::option::Option<Self>,
+            ) -> ::rpc_core::private::result::Result<(), ::rpc_core::private::DecodeError> { #read }
 
             fn schema() -> ::rpc_core::private::option::Option<
                 &'static ::rpc_core::private::field::MessageSchema
             > { #schema }
         }
 
-        ::rpc_core::private::field::message_field!(#ident);
+        ::rpc_core::private::field::message_field!(#ident, object);
 
         #deserialize
     }
@@ -146,7 +152,8 @@ fn impl_object(ident: &Ident, name: &str, body: &TokenStream) -> TokenStream {
 
             fn from_entries<'de, A: ::rpc_core::private::serde::de::MapAccess<'de>>(
                 mut map: A,
-            ) -> ::rpc_core::private::result::Result<Self, A::Error> { #body }
+                place: &mut ::rpc_core::private::option::Option<Self>,
+            ) -> ::rpc_core::private::result::Result<(), A::Error> { #body }
         }
     }
 }

@@ -94,7 +94,7 @@ fn write(members: &[&Member], other: Option<&Ident>) -> TokenStream {
     quote!(match self { #(#arms)* #other })
 }
 
-/// Each member has a slot; the last one that came is the value, and one that comes again after another starts anew.
+/// Each member has a slot; the last one that came is the value, which goes to `place`, and one that comes again after another starts anew.
 fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
     let slots = members.iter().enumerate().map(|(at, it)| {
         let slot = slot(at, it.span());
@@ -131,33 +131,35 @@ fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
     });
     let takes = members.iter().enumerate().map(|(at, it)| {
         let (slot, tag, variant, name) = (slot(at, it.span()), it.tag.value, &it.ident, &it.name.value);
-        let (take, some) = match &it.body {
+        let (take, wrap) = match &it.body {
             Body::Single(ty) => {
                 let of = value(ty, "take");
-                (quote!(#of(#slot, input)), quote!(it.map(Self::#variant)))
+                (quote!(#of(#slot, input, it)), quote!(Self::#variant))
             }
             Body::Fields(fields) => {
                 let owned = owned(variant);
                 let names = fields.iter().map(|it| &it.ident);
-                let some = quote!(::rpc_core::private::option::Option::Some(Self::#variant { #(#names: it.#names),* }));
-                (quote!(input.deeper().and_then(|input| #owned::decode_parts(#slot, input))), some)
+                let take = quote! {
+                    input.deeper::<#owned>().and_then(|input| #owned::decode_parts(#slot, input, it))
+                };
+                (take, quote!(|it: #owned| Self::#variant { #(#names: it.#names),* }))
             }
             Body::Unit => (
-                quote!(::rpc_core::private::field::take_message::<::rpc_core::private::Empty>(#slot, input)),
-                quote!(it.map(|_| Self::#variant)),
+                quote!(::rpc_core::private::field::take_message::<::rpc_core::private::Empty>(#slot, input, it)),
+                quote!(|_| Self::#variant),
             ),
         };
         quote! {
-            #tag => {
-                let it = #take.map_err(|error| error.within(#rust, #name))?;
-                #some
-            }
+            #tag => ::rpc_core::private::field::member(place, #wrap, |it| #take)
+                .map_err(|error| error.within(#rust, #name))?,
         }
     });
     let absent = match other {
-        Some(variant) => quote!(::rpc_core::private::result::Result::Ok(Self::#variant)),
+        Some(variant) => quote!(*place = ::rpc_core::private::option::Option::Some(Self::#variant);),
         None => {
-            quote!(::rpc_core::private::result::Result::Err(::rpc_core::private::field::no_member(#rust)))
+            quote!(return ::rpc_core::private::result::Result::Err(
+                ::rpc_core::private::field::no_member(#rust)
+            );)
         }
     };
     quote! {
@@ -174,14 +176,14 @@ fn read(members: &[&Member], other: Option<&Ident>, rust: &str) -> TokenStream {
                 }
             }
         }
-        let found = match last {
+        match last {
             #(#takes)*
-            _ => ::rpc_core::private::option::Option::None,
-        };
-        match found {
-            ::rpc_core::private::option::Option::Some(it) => ::rpc_core::private::result::Result::Ok(it),
-            ::rpc_core::private::option::Option::None => #absent,
+            _ => {}
         }
+        if place.is_none() {
+            #absent
+        }
+        ::rpc_core::private::result::Result::Ok(())
     }
 }
 
@@ -225,51 +227,48 @@ fn from_entries(members: &[&Member], other: Option<&Ident>, rust: &str) -> Token
         match &it.body {
             Body::Single(ty) => {
                 let of = value(ty, "from_entry");
-                quote!(#at => #of(&mut map)?.map(Self::#variant),)
+                quote!(#at => #of(&mut map, place, Self::#variant, #rust)?,)
             }
             Body::Fields(fields) => {
                 let owned = owned(variant);
                 let names = fields.iter().map(|it| &it.ident);
                 quote! {
-                    #at => map
-                        .next_value::<::rpc_core::private::option::Option<#owned>>()?
-                        .map(|it| Self::#variant { #(#names: it.#names),* }),
+                    #at => ::rpc_core::private::field::json::fields::<#owned, Self, A>(
+                        &mut map, place, |it| Self::#variant { #(#names: it.#names),* }, #rust
+                    )?,
                 }
             }
             Body::Unit => quote! {
-                #at => map
-                    .next_value::<::rpc_core::private::option::Option<::rpc_core::private::Empty>>()?
-                    .map(|_| Self::#variant),
+                #at => ::rpc_core::private::field::json::member::<::rpc_core::private::Empty, Self, A>(
+                    &mut map, place, |_| Self::#variant, #rust
+                )?,
             },
         }
     });
     let absent = match other {
-        Some(variant) => quote!(::rpc_core::private::result::Result::Ok(Self::#variant)),
+        Some(variant) => quote!(*place = ::rpc_core::private::option::Option::Some(Self::#variant);),
         None => {
-            quote!(::rpc_core::private::result::Result::Err(::rpc_core::private::field::json::no_member(#rust)))
+            quote!(return ::rpc_core::private::result::Result::Err(
+                ::rpc_core::private::field::json::no_member(#rust)
+            );)
         }
     };
     quote! {
         #index
         let mut seen = [false; #count];
-        let mut found = ::rpc_core::private::option::Option::None;
         while let ::rpc_core::private::option::Option::Some(index) =
             map.next_key_seed(::rpc_core::private::field::json::Key(index))?
         {
             ::rpc_core::private::field::json::once(&mut seen, index, #rust)?;
-            let member = match index {
+            match index {
                 #(#arms)*
-                _ => {
-                    ::rpc_core::private::field::json::skip(&mut map)?;
-                    continue;
-                }
-            };
-            found = ::rpc_core::private::field::json::either(found, member, #rust)?;
+                _ => ::rpc_core::private::field::json::skip(&mut map)?,
+            }
         }
-        match found {
-            ::rpc_core::private::option::Option::Some(it) => ::rpc_core::private::result::Result::Ok(it),
-            ::rpc_core::private::option::Option::None => #absent,
+        if place.is_none() {
+            #absent
         }
+        ::rpc_core::private::result::Result::Ok(())
     }
 }
 
@@ -317,7 +316,6 @@ fn helpers(message: &Message, variant: &Ident, fields: &[Field]) -> TokenStream 
     let schema = record::schema(&full_name, fields.iter().map(super::field_schema), &[], "");
     let serialize = impl_serialize(&quote!(#borrowed<'_>), &quote!(), &record::serialize(&fields, own));
     let object = impl_object(&owned, &rust, &record::from_entries(&fields, &rust));
-    let deserialize = super::impl_deserialize(&owned);
     quote! {
         struct #owned { #(#names: #types,)* }
 
@@ -337,7 +335,8 @@ fn helpers(message: &Message, variant: &Ident, fields: &[Field]) -> TokenStream 
             fn decode_parts(
                 parts: ::rpc_core::private::field::Parts<'_>,
                 input: ::rpc_core::private::field::Input<'_>,
-            ) -> ::rpc_core::private::result::Result<Self, ::rpc_core::private::DecodeError> { #read }
+                place: &mut ::rpc_core::private::option::Option<Self>,
+            ) -> ::rpc_core::private::result::Result<(), ::rpc_core::private::DecodeError> { #read }
 
             fn schema() -> ::rpc_core::private::option::Option<
                 &'static ::rpc_core::private::field::MessageSchema
@@ -346,6 +345,5 @@ fn helpers(message: &Message, variant: &Ident, fields: &[Field]) -> TokenStream 
 
         #serialize
         #object
-        #deserialize
     }
 }

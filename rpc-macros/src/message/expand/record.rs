@@ -5,7 +5,9 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::super::ast::{Field, Message};
-use super::{field, field_schema, impl_message, impl_object, impl_serialize, index_function, own, slot};
+use super::{
+    field, field_schema, impl_message, impl_object, impl_serialize, index_function, own, place, slot,
+};
 
 /// Everything for a struct.
 pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
@@ -41,7 +43,7 @@ pub(super) fn write(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> To
     quote!(#(#writes)*)
 }
 
-/// Reads `parts` into slots, and makes `Self` of them.
+/// Reads `parts` into slots, and makes `Self` of them, in `place`.
 pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
     let slots = fields.iter().enumerate().map(|(at, it)| {
         let (slot, of) = (slot(at, it.ty.span()), field(&it.ty, "Slot"));
@@ -56,9 +58,16 @@ pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
         }
     });
     let finishes = fields.iter().enumerate().map(|(at, it)| {
-        let (slot, of, ident, name) =
-            (slot(at, it.ty.span()), field(&it.ty, "finish"), &it.ident, &it.name.value);
-        quote_spanned!(it.ty.span()=> #ident: #of(#slot, #input).map_err(|error| error.within(#rust, #name))?,)
+        let (slot, field_place, of, name) =
+            (slot(at, it.ty.span()), place(at, it.ty.span()), field(&it.ty, "finish"), &it.name.value);
+        quote_spanned! {it.ty.span()=>
+            let mut #field_place = ::rpc_core::private::option::Option::None;
+            #of(#slot, #input, &mut #field_place).map_err(|error| error.within(#rust, #name))?;
+        }
+    });
+    let fields = fields.iter().enumerate().map(|(at, it)| {
+        let (ident, place) = (&it.ident, place(at, it.ty.span()));
+        quote!(#ident: ::rpc_core::private::field::there(#place.take())?,)
     });
     quote! {
         #(#slots)*
@@ -73,7 +82,13 @@ pub(super) fn read(fields: &[Field], rust: &str) -> TokenStream {
                 }
             }
         }
-        ::rpc_core::private::result::Result::Ok(Self { #(#finishes)* })
+        #(#finishes)*
+        // A function of its own: the message itself is on the stack there, and not while what is nested is read.
+        let mut finish = || {
+            *place = ::rpc_core::private::option::Option::Some(Self { #(#fields)* });
+            ::rpc_core::private::result::Result::Ok(())
+        };
+        finish()
     }
 }
 
@@ -98,12 +113,15 @@ pub(super) fn serialize(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -
     }
 }
 
-/// Reads a JSON object's entries into slots, and makes `Self` of them.
+/// Reads a JSON object's entries into slots, and makes `Self` of them, in `place`.
 pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
     let index = index_function(fields.iter().map(|it| (it.name.value.as_str(), it.json.as_str())));
     let slots = fields.iter().enumerate().map(|(at, it)| {
         let (slot, ty) = (slot(at, it.ty.span()), &it.ty);
-        quote!(let mut #slot = ::rpc_core::private::field::json::Slot::<#ty>::Unseen;)
+        quote! {
+            let mut #slot: ::rpc_core::private::field::json::Slot<#ty> =
+                ::rpc_core::private::default::Default::default();
+        }
     });
     let arms = fields.iter().enumerate().map(|(at, it)| {
         let (slot, of, json) = (slot(at, it.ty.span()), field(&it.ty, "from_entry"), &it.json);
@@ -112,7 +130,7 @@ pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
     let finishes = fields.iter().enumerate().map(|(at, it)| {
         let (slot, of, ident, json) =
             (slot(at, it.ty.span()), field(&it.ty, "finish_entry"), &it.ident, &it.json);
-        quote!(#ident: #of(#slot, #rust, #json)?,)
+        quote!(#ident: #of(::rpc_core::private::mem::take(&mut #slot), #rust, #json)?,)
     });
     quote! {
         #index
@@ -125,7 +143,12 @@ pub(super) fn from_entries(fields: &[Field], rust: &str) -> TokenStream {
                 _ => ::rpc_core::private::field::json::skip(&mut map)?,
             }
         }
-        ::rpc_core::private::result::Result::Ok(Self { #(#finishes)* })
+        // A function of its own: the message itself is on the stack there, and not while what is nested is read.
+        let mut finish = || {
+            *place = ::rpc_core::private::option::Option::Some(Self { #(#finishes)* });
+            ::rpc_core::private::result::Result::Ok(())
+        };
+        finish()
     }
 }
 

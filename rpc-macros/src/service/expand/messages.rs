@@ -171,10 +171,11 @@ pub(super) fn wrap_items(value: &Value<'_>, stream: &TokenStream) -> TokenStream
     }
 }
 
-/// Refuses an alias of a scalar or of `()`.
+/// Refuses an alias of a scalar, of `()` or of a stream.
 ///
-/// Such a type has a protobuf form of its own (prost gives `String` and its like the form of the well-known wrappers),
-/// so nothing else would stop it; but its form would not be what the spelled-out type has.
+/// A scalar has a protobuf form of its own (prost gives `String` and its like the form of the well-known wrappers),
+/// so nothing else would stop it; but its form would not be what the spelled-out type has. A stream is no message, which
+/// the compiler says too, but not that the name is what hides it from us.
 fn not_a_scalar(method: &Method<'_>, ty: &Type) -> TokenStream {
     let cfgs = &method.cfgs;
     let ty_name = spelling::spell(ty);
@@ -182,7 +183,14 @@ fn not_a_scalar(method: &Method<'_>, ty: &Type) -> TokenStream {
         "`{ty_name}` is another name for a scalar, a list, a map or `()`, and such a type is no message: write that type \
          itself in place of `{ty_name}`, or make it a `#[message]` struct"
     );
-    let probe = quote_spanned!(ty.span()=> ::rpc_core::private::assert!(!::rpc_core::private::Probe::<#ty>::IS_SCALAR, #message););
+    let stream = format!(
+        "`{ty_name}` is another name for a stream, and a macro sees names, not types: write `Streaming<T>` itself in place \
+         of `{ty_name}`"
+    );
+    let probe = quote_spanned! {ty.span()=>
+        ::rpc_core::private::assert!(!::rpc_core::private::Probe::<#ty>::IS_STREAM, #stream);
+        ::rpc_core::private::assert!(!::rpc_core::private::Probe::<#ty>::IS_SCALAR, #message);
+    };
     quote! {
         #(#cfgs)*
         const _: () = {

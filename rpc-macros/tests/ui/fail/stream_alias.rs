@@ -6,6 +6,7 @@ type Price = u64;
 #[service]
 pub trait Feed {
     async fn ticks(&self) -> Result<Ticks, Status>;
+    async fn upload(&self, ticks: Ticks) -> Result<(), Status>;
     async fn prices(&self) -> Result<Streaming<Price>, Status>;
 }
 
