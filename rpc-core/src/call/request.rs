@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -65,6 +65,14 @@ pub struct Deadline {
     /// The moment at which the time began to run.
     pub(crate) since: Instant,
     pub(crate) source: Source,
+}
+
+/// A look at the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) now: Instant,
+    /// What remained until the deadline, if that was known without reckoning.
+    pub(crate) remaining: Option<Duration>,
 }
 
 /// Where a deadline comes from.

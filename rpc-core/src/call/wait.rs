@@ -59,7 +59,12 @@ impl Alarm {
     #[inline]
     pub(crate) fn rings(&mut self, at: Instant, is_covered: bool, cx: &mut TaskContext<'_>) -> bool {
         // At the first poll the time has just begun: a look at the clock is saved, for most calls the only one.
-        if std::mem::replace(&mut self.polled, true) && at <= now() {
+        let is_first = !std::mem::replace(&mut self.polled, true);
+        !(is_first && is_covered) && self.look(at, is_first, is_covered, cx)
+    }
+
+    fn look(&mut self, at: Instant, is_first: bool, is_covered: bool, cx: &mut TaskContext<'_>) -> bool {
+        if !is_first && at <= now() {
             return true;
         }
         if is_covered {

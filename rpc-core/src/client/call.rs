@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use crate::call::items::{decode_replies, encode_requests};
 use crate::call::method::{Carried, codec_names};
-use crate::call::request::{Deadline, Source, Upload};
+use crate::call::request::{Deadline, Moment, Source, Upload};
 use crate::call::response::Took;
 use crate::call::wait::{Alarm, Cover};
 use crate::call::{CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
@@ -202,7 +202,7 @@ impl<M: Method> Inner<M> {
         let mut clock = None;
         if let Some(new) = self.new.take() {
             match self.begin(new) {
-                Ok(started) => clock = Some(started),
+                Ok(moment) => clock = Some(moment),
                 Err(status) => return Poll::Ready(Err(status.with_certainty(Certainty::NotSent))),
             }
         }
@@ -221,7 +221,7 @@ impl<M: Method> Inner<M> {
 
     /// Encodes the message and hands the request to the channel's layers; when.
     #[inline]
-    fn begin(&mut self, new: New<M>) -> Result<Instant, Status> {
+    fn begin(&mut self, new: New<M>) -> Result<Moment, Status> {
         let New { message, codec, timeout, error } = new;
         let (channel, request) = (&*self.channel.inner, &mut self.request);
         if let Some(error) = error {
@@ -236,7 +236,7 @@ impl<M: Method> Inner<M> {
         // a stream to begin.
         let streams = M::Input::STREAMS || M::Given::STREAMS;
         let (whole, beginning) = if streams { (None, channel.timeout) } else { (channel.timeout, None) };
-        let deadline = deadline::<M>(started, timeout, whole, &request.context);
+        let (deadline, remaining) = deadline::<M>(started, timeout, whole, &request.context);
         let beginning = match beginning {
             Some(limit) if deadline.is_none() && !M::Input::STREAMS => Beginning::within(limit, started),
             _ => None,
@@ -261,7 +261,7 @@ impl<M: Method> Inner<M> {
         request.is_retry = request.context.is_retry();
         let (way, cancelled) = (StackCall::new(channel.layers.as_ref(), request), Registration::default());
         self.running = Some(Running { way, codec, alarm: Alarm::default(), beginning, cancelled });
-        Ok(started)
+        Ok(Moment { now: started, remaining })
     }
 }
 
@@ -271,7 +271,7 @@ impl<M: Method> Running<M> {
         &mut self,
         to: &Destination,
         request: &mut Request,
-        clock: Option<Instant>,
+        clock: Option<Moment>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Response, Status>> {
         let cover = Cover::begin();
@@ -336,18 +336,18 @@ fn choose<M: Method>(wanted: Option<CodecInfo>) -> Result<&'static CodecFns<M>, 
 }
 
 /// The nearest of the limits that concern a call: its own, or else its method's, or else the channel's; and the
-/// context's.
+/// context's. And what remains until then, where that need not be reckoned.
 #[inline]
 fn deadline<M: Method>(
     started: Instant,
     own: Option<Duration>,
     channel: Option<Duration>,
     context: &Context,
-) -> Option<Deadline> {
+) -> (Option<Deadline>, Option<Duration>) {
     let limit = |timeout: Option<Duration>, source| {
         // A limit beyond the end of time is none.
         let at = started.checked_add(timeout?)?;
-        Some(Deadline { at, since: started, source })
+        Some((Deadline { at, since: started, source }, timeout))
     };
     let own = match (own, M::descriptor().timeout) {
         (Some(own), _) => limit(Some(own), Source::Call),
@@ -355,9 +355,10 @@ fn deadline<M: Method>(
         (None, None) => limit(channel, Source::Channel),
     };
     match (own, context.deadline()) {
-        (Some(own), Some(at)) if own.at <= at => Some(own),
-        (own, None) => own,
-        (_, Some(at)) => Some(Deadline { at, since: started, source: Source::Context }),
+        (Some((own, remaining)), None) => (Some(own), remaining),
+        (Some((own, remaining)), Some(at)) if own.at <= at => (Some(own), remaining),
+        (None, None) => (None, None),
+        (_, Some(at)) => (Some(Deadline { at, since: started, source: Source::Context }), None),
     }
 }
 

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::task::coop;
 
+use crate::call::request::Moment;
 use crate::call::response::Took;
 use crate::call::wait::will_wake_at_deadline;
 use crate::call::{BoxFuture, Request, Response, Shape};
@@ -105,14 +106,14 @@ impl Sending {
         link: Arc<Link>,
         to: &Destination,
         request: &mut Request,
-        clock: Option<Instant>,
+        clock: Option<Moment>,
         cx: &TaskContext<'_>,
     ) -> State {
         if request.method.shape != Shape::Unary {
             return self.start_streamed(link, to, request);
         }
-        let started = clock.unwrap_or_else(now);
-        match Exchange::open(link, outbound(request), started, cx.waker()) {
+        let Moment { now, remaining } = clock.unwrap_or_else(|| Moment { now: now(), remaining: None });
+        match Exchange::open(link, outbound(request, remaining), now, cx.waker()) {
             Ok(exchange) => State::Running(exchange),
             Err(error) => self.not_opened(to, request, error),
         }
@@ -125,7 +126,7 @@ impl Sending {
         if !request.is_whole() {
             return State::Failed(Status::internal("the items of the request were sent already"));
         }
-        match link.call_streamed(outbound(request), stream.is_some()) {
+        match link.call_streamed(outbound(request, None), stream.is_some()) {
             Ok(mut call) => {
                 if let Some(items) = stream {
                     let task = upload::start(call.way(), items.clone(), context.clone(), method.path);
@@ -291,7 +292,7 @@ fn connect(to: &Destination, request: &Request) -> State {
 }
 
 #[inline]
-fn outbound(request: &Request) -> Outbound<'_> {
+fn outbound(request: &Request, remaining: Option<Duration>) -> Outbound<'_> {
     let method = request.method();
     let deadline = request.deadline();
     let head = RequestHead {
@@ -299,6 +300,7 @@ fn outbound(request: &Request) -> Outbound<'_> {
         path: method.path,
         codec: request.codec,
         deadline,
+        remaining,
         attempt: request.attempt,
         is_retry: request.is_retry,
         trace: request.trace().map(|trace| trace.to_bytes()),
@@ -336,13 +338,13 @@ pub(crate) fn from_peer(mut status: Status, span: Span, at: Instant) -> Status {
 }
 
 impl Sending {
-    /// Sends the request, and gives the answer. `clock` is the time, if it was looked at a moment ago.
+    /// Sends the request, and gives the answer. `clock` is the last look at the clock, if that was a moment ago.
     #[inline]
     pub(crate) fn poll(
         &mut self,
         to: &Destination,
         request: &mut Request,
-        mut clock: Option<Instant>,
+        mut clock: Option<Moment>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Response, Status>> {
         loop {

@@ -9,12 +9,12 @@
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
+use crate::call::request::Moment;
 use crate::call::service::{CastLayer, DynService, erase};
 use crate::call::{BoxFuture, Request, Response};
 use crate::client::destination::Destination;
@@ -70,13 +70,13 @@ impl StackCall {
         }
     }
 
-    /// `clock` is the time, if it was looked at a moment ago.
+    /// `clock` is the last look at the clock, if that was a moment ago.
     #[inline]
     pub(crate) fn poll(
         &mut self,
         to: &Destination,
         request: &mut Request,
-        clock: Option<Instant>,
+        clock: Option<Moment>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Response, Status>> {
         match self {

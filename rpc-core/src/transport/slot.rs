@@ -80,10 +80,13 @@ impl Slots {
     /// A call has ended; who waits for it.
     #[inline]
     pub(crate) fn end(&mut self, token: Token, outcome: Outcome) -> Option<Waker> {
-        match std::mem::replace(self.list.get_mut(token.0 as usize)?, Slot::Done(outcome)) {
-            Slot::Waiting { waker, .. } => waker,
+        let slot = self.list.get_mut(token.0 as usize)?;
+        let waker = match slot {
+            Slot::Waiting { waker, .. } => waker.take(),
             Slot::Done(_) | Slot::Stream(_) => None,
-        }
+        };
+        *slot = Slot::Done(outcome);
+        waker
     }
 
     /// Whether any of the calls has streams.

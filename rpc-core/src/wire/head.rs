@@ -55,6 +55,8 @@ pub struct RequestHead {
     pub codec: u8,
     /// When the call must be complete.
     pub deadline: Option<Instant>,
+    /// What remains until then as the call is opened, if that is known: it need not be reckoned (50 instructions).
+    pub remaining: Option<Duration>,
     /// How many attempts came before.
     pub attempt: u32,
     /// Whether a layer above retries.
@@ -249,9 +251,21 @@ impl ResponseHead {
         header: &[u8],
         max_metadata: usize,
     ) -> Result<Option<u64>, Cow<'static, str>> {
+        // Most have nothing but the times, and need no place for what an error has.
+        for field in Reader::new(header) {
+            match field.map(|field| (field.key, field.number())) {
+                Ok((key::QUEUE, Some(number))) => self.queue = Duration::from_micros(number),
+                Ok((key::HANDLER, Some(number))) => self.handler = Duration::from_micros(number),
+                _ => return self.decode_all(header, max_metadata),
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline(never)]
+    fn decode_all(&mut self, header: &[u8], max_metadata: usize) -> Result<Option<u64>, Cow<'static, str>> {
         let mut length = None;
         let mut code = None;
-        // Of most responses there is none.
         let mut error: Option<Box<ErrorFields>> = None;
         for field in Reader::new(header) {
             let field = field.map_err(|error| error.to_string())?;

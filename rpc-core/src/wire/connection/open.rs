@@ -234,7 +234,9 @@ impl Connection {
             self.note_deadline(deadline);
         }
         let queue = if options.oneway { &mut self.pending_oneway } else { &mut self.pending };
-        queue.push(Pending { id, deadline, head: Box::new(head.clone()), body: body.clone(), options });
+        // By the time that it is sent, less remains.
+        let head = Box::new(RequestHead { remaining: None, ..head.clone() });
+        queue.push(Pending { id, deadline, head, body: body.clone(), options });
         Ok(Opened::Pending(id))
     }
 
@@ -295,7 +297,7 @@ impl Connection {
     ) -> Result<Opened, OpenError> {
         let length = body.len();
         let naming = self.bound.name(head.method, head.path, self.peer.max_methods);
-        let limit = self.limit(now, head.deadline);
+        let limit = self.limit(now, head);
         let id = StreamId(self.next_local);
         let mut send = SendWindow::new(self.peer.stream_credit);
         let whole = self.fits(&mut send, length);
@@ -401,15 +403,16 @@ impl Connection {
 
     /// The time limit to write for this deadline (§6.3).
     #[inline]
-    fn limit(&self, now: Instant, deadline: Option<Instant>) -> TimeLimit {
-        let Some(deadline) = deadline else { return TimeLimit::None };
+    fn limit(&self, now: Instant, head: &RequestHead) -> TimeLimit {
+        let Some(deadline) = head.deadline else { return TimeLimit::None };
         if self.config.timestamp_deadlines {
             let since = deadline.saturating_duration_since(self.opened_at);
             return self.opened_unix.map_or(TimeLimit::None, |unix| {
                 TimeLimit::At(unix.saturating_add(since.as_micros() as u64))
             });
         }
-        TimeLimit::Remaining(self.keepalive.remaining_to_send(deadline.saturating_duration_since(now)))
+        let remaining = head.remaining.unwrap_or_else(|| deadline.saturating_duration_since(now));
+        TimeLimit::Remaining(self.keepalive.remaining_to_send(remaining))
     }
 
     /// Gives up a call of ours. Its late answer will be dropped; a stream that is closed already stays so.

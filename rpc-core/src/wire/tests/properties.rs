@@ -96,7 +96,9 @@ proptest! {
         codec: u8, attempt: u32, is_retry: bool, trace in prop::option::of(any::<[u8; 25]>()),
         metadata in metadata(), number in 0..1000_u32, left: u64,
     ) {
-        let head = RequestHead { method: 1, path: "a.B/c", codec, deadline: None, attempt, is_retry, trace, metadata };
+        let (deadline, remaining) = (None, None);
+        let head =
+            RequestHead { method: 1, path: "a.B/c", codec, deadline, remaining, attempt, is_retry, trace, metadata };
         for (naming, bound, named) in
             [(Naming::Number(number), true, false), (Naming::Bind(number), true, true), (Naming::Name, false, true)]
         {
