@@ -234,6 +234,8 @@ pub struct Connection {
     last_small: Option<Instant>,
     /// When a request, or all of an answer, was last sent in one frame.
     last_call: Option<Instant>,
+    /// Whether that was lately, when last looked at.
+    beside_calls: bool,
 
     events: VecDeque<Event>,
     keepalive: Keepalive,
@@ -284,6 +286,7 @@ impl Connection {
             next_pending: 0,
             last_small: None,
             last_call: None,
+            beside_calls: false,
             events: VecDeque::new(),
             keepalive: Keepalive::new(config.keepalive_interval, config.keepalive_timeout, now),
             late_cancels: control::LATE_CANCELS,
