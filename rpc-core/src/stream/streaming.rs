@@ -25,6 +25,9 @@ use crate::stream::source::{
 /// Who reads slowly slows down who writes, over the network as well: only so many bytes are under way or wait (see
 /// [`wire::Config::stream_credit`](crate::wire::Config::stream_credit)).
 ///
+/// Items that came over the network count in tokio's cooperative budget, so that a task that always finds one gives way to
+/// others now and then. Who polls once, and takes `Pending` for "nothing has come", may be wrong at such a moment.
+///
 /// | it is | dropping it |
 /// |---|---|
 /// | what a server's handler got | drops what comes; the client sends no more than its window, and the call goes on |

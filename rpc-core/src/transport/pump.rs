@@ -30,7 +30,7 @@ const BATCH_ITEMS: usize = 256;
 const BATCH_BYTES: usize = 32 * 1024;
 
 /// How many bytes a stream may send before other tasks get their turn.
-const TURN: usize = 32 * 1024;
+const TURN: usize = 64 * 1024;
 
 /// How a stream that was pumped ended.
 #[derive(Debug)]

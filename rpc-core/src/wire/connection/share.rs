@@ -106,19 +106,21 @@ impl Connection {
     /// An item of this length was sent, whole.
     #[inline]
     pub(super) fn item_sent(&mut self, length: usize) {
-        self.items.sent(self.send_window.taken(), length as u32 + ITEM_COST);
+        // Streams alone need not be counted: 15 instructions an item.
+        if self.beside_calls {
+            self.items.sent(self.send_window.taken(), length as u32 + ITEM_COST);
+        }
     }
 
     /// How many bytes of items, with what each costs beside its length, all streams together may send at the moment
     /// without being in the way of calls. At 0 there will be more when the out-buffer has been transmitted, or the peer has
     /// granted credit on the connection.
     pub fn share_of_items(&mut self, now: Instant) -> usize {
-        let acknowledged = self.acknowledged();
-        let under_way = self.items.left(acknowledged);
-        let calls = self.last_call.is_some_and(|at| now.saturating_duration_since(at) < CALL_LATELY);
-        if !calls {
+        self.beside_calls = self.last_call.is_some_and(|at| now.saturating_duration_since(at) < CALL_LATELY);
+        if !self.beside_calls {
             return OUT_ALONE.saturating_sub(self.out.len());
         }
+        let under_way = self.items.left(self.acknowledged());
         let round_trip = self.keepalive.least_round_trip().map_or(0, |time| time.as_micros());
         let rate = u32::try_from(round_trip).unwrap_or(u32::MAX).saturating_mul(ITEMS_RATE);
         let window = ITEMS_WINDOW.max(rate).saturating_sub(under_way);
