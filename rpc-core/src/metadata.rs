@@ -13,6 +13,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -22,14 +23,75 @@ use bytes::Bytes;
 /// may travel is a limit of the connection: by default 16 KiB of header in all, and 128 entries.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
-    // A list and not a map: there are few entries, and order is kept. In a box, because a call moves and drops half a
-    // dozen of these, nearly always empty: one word that is null costs less than three (200 instructions less a call).
-    // `None` if there are no entries, so that equal ones are equal.
-    #[expect(clippy::box_collection, reason = "that is the point: see above")]
-    entries: Option<Box<Vec<Entry>>>,
+    // One word, because a call moves and drops half a dozen of these, nearly always empty; shared, because the others are
+    // cloned more often than changed. `None` if there are no entries, so that equal ones are equal.
+    packed: Option<Arc<Packed>>,
 }
 
-type Entry = (Box<str>, Bytes);
+/// Entries one behind the other in one buffer. A list and not a map: there are few, and order is kept. Not a box for each
+/// name and each value: an entry would cost five allocations on its way, where all of them together cost four.
+#[derive(Clone, PartialEq, Eq)]
+struct Packed {
+    count: usize,
+    /// For each entry: the length of the name in a byte, the name, the length of the value in eight, the value.
+    bytes: Vec<u8>,
+}
+
+/// Bytes of room that the first entry makes: enough for two or three of the usual size.
+const FIRST: usize = 64;
+
+/// What an entry takes beside its name and its value.
+const LENGTHS: usize = 1 + size_of::<u64>();
+
+impl Packed {
+    /// Adds an entry whose name was checked.
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.bytes.reserve(LENGTHS + name.len() + value.len());
+        self.bytes.push(name.len() as u8);
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        self.bytes.extend_from_slice(value);
+        self.count += 1;
+    }
+}
+
+/// Names and values, in order.
+#[derive(Clone)]
+struct Entries<'a> {
+    left: usize,
+    rest: &'a [u8],
+}
+
+impl<'a> Entries<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(taken)
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&len, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        let name = self.take(usize::from(len))?;
+        let (len, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        // It is the length of what was in memory.
+        let value = self.take(u64::from_le_bytes(*len) as usize)?;
+        self.left = self.left.saturating_sub(1);
+        Some((name, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
 
 /// The longest name, in bytes: a name's length is one byte on the wire, and the upper half of it is kept free.
 pub const MAX_NAME: usize = 128;
@@ -53,15 +115,19 @@ impl std::error::Error for InvalidName {}
 impl Metadata {
     /// No entries. Does not allocate.
     pub const fn new() -> Self {
-        Self { entries: None }
+        Self { packed: None }
     }
 
-    fn entries(&self) -> &[Entry] {
-        self.entries.as_ref().map_or(&[], |entries| entries)
+    fn entries(&self) -> Entries<'_> {
+        let empty = Entries { left: 0, rest: &[] };
+        self.packed.as_ref().map_or(empty, |packed| Entries { left: packed.count, rest: &packed.bytes })
     }
 
-    fn entries_mut(&mut self) -> &mut Vec<Entry> {
-        self.entries.get_or_insert_default()
+    fn packed_mut(&mut self) -> &mut Packed {
+        let packed = self
+            .packed
+            .get_or_insert_with(|| Arc::new(Packed { count: 0, bytes: Vec::with_capacity(FIRST) }));
+        Arc::make_mut(packed)
     }
 
     /// The first value of this name, if there is one and it is UTF-8.
@@ -76,7 +142,7 @@ impl Metadata {
 
     /// Every value of this name, in order.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.entries().iter().filter(move |(key, _)| &**key == name).map(|(_, value)| &value[..])
+        self.entries().filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// Sets the only value of this name, in place of all that it had.
@@ -86,8 +152,7 @@ impl Metadata {
     pub fn insert(&mut self, name: &str, value: impl Into<Bytes>) -> Result<(), InvalidName> {
         check(name)?;
         self.remove(name);
-        self.entries_mut().push((name.into(), value.into()));
-        Ok(())
+        self.append(name, value)
     }
 
     /// Adds a value to those that this name has.
@@ -96,42 +161,68 @@ impl Metadata {
     /// [`InvalidName`] if the name cannot travel; nothing is changed then.
     pub fn append(&mut self, name: &str, value: impl Into<Bytes>) -> Result<(), InvalidName> {
         check(name)?;
-        self.entries_mut().push((name.into(), value.into()));
+        self.packed_mut().push(name.as_bytes(), &value.into());
         Ok(())
+    }
+
+    /// Adds an entry as it came from a peer; whether its name is one.
+    pub(crate) fn append_raw(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let is_valid = is_valid_name(name);
+        if is_valid {
+            self.packed_mut().push(name, value);
+        }
+        is_valid
     }
 
     /// Takes every value of this name out; whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
-        let before = self.len();
-        if let Some(entries) = &mut self.entries {
-            entries.retain(|(key, _)| &**key != name);
+        if self.get_bytes(name).is_none() {
+            return false;
         }
-        if self.entries().is_empty() {
-            self.entries = None;
+        let mut others = Self::new();
+        for (key, value) in self.entries().filter(|(key, _)| *key != name.as_bytes()) {
+            others.packed_mut().push(key, value);
         }
-        self.len() != before
+        *self = others;
+        true
     }
 
     /// Adds every entry of `other` behind the own ones.
     pub fn extend(&mut self, other: Self) {
-        if let Some(entries) = other.entries {
-            self.entries_mut().extend(*entries);
+        let Some(more) = other.packed else { return };
+        if self.packed.is_none() {
+            self.packed = Some(more);
+            return;
         }
+        let packed = self.packed_mut();
+        packed.bytes.extend_from_slice(&more.bytes);
+        packed.count += more.count;
     }
 
     /// Every entry, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
-        self.entries().iter().map(|(name, value)| (&**name, &value[..]))
+        // Names are ASCII: they were checked as they came in.
+        self.entries().map(|(name, value)| (std::str::from_utf8(name).unwrap_or_default(), value))
+    }
+
+    /// Every entry, in order, with its name as bytes.
+    pub(crate) fn iter_raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries()
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.entries().len()
+        self.packed.as_ref().map_or(0, |packed| packed.count)
+    }
+
+    /// How many bytes the entries take: at least as many as on the wire.
+    pub(crate) fn size(&self) -> usize {
+        self.packed.as_ref().map_or(0, |packed| packed.bytes.len())
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_none()
+        self.packed.is_none()
     }
 }
 
@@ -148,7 +239,7 @@ fn check(name: &str) -> Result<(), InvalidName> {
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.entries().iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
+            .entries(self.iter().map(|(name, value)| (name, String::from_utf8_lossy(value))))
             .finish()
     }
 }
@@ -165,6 +256,28 @@ mod tests {
         metadata.insert("a", "3").unwrap();
         assert_eq!(metadata.get_all("a").collect::<Vec<_>>(), [b"3"]);
         assert!(metadata.remove("a") && metadata.is_empty());
+    }
+
+    #[test]
+    fn a_clone_is_one_of_its_own_and_others_come_behind() {
+        let mut metadata = Metadata::new();
+        metadata.append("a", "1").unwrap();
+        let before = metadata.clone();
+        let mut more = Metadata::new();
+        more.append("empty", "").unwrap();
+        more.append("a", vec![0xff; 300]).unwrap();
+        metadata.extend(more);
+        assert_eq!(before.iter().collect::<Vec<_>>(), [("a", &b"1"[..])]);
+        assert_eq!((metadata.len(), metadata.iter().len()), (3, 3));
+        assert_eq!(
+            metadata.iter().map(|(name, value)| (name, value.len())).collect::<Vec<_>>(),
+            [("a", 1), ("empty", 0), ("a", 300)]
+        );
+        assert!(metadata.remove("a") && !metadata.remove("a"));
+        assert_eq!(metadata.iter().collect::<Vec<_>>(), [("empty", &b""[..])]);
+        let mut taken = Metadata::new();
+        taken.extend(metadata.clone());
+        assert_eq!(taken, metadata);
     }
 
     #[test]

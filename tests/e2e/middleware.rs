@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use rpc_core::balance::RoundRobin;
 use rpc_core::context::TraceContext;
 use rpc_core::middleware::{
-    CatchPanicLayer, ConcurrencyLimitLayer, RetryLayer, TimeoutLayer, TraceLayer, retry,
+    CatchPanicLayer, ConcurrencyLimitLayer, Next, RetryLayer, TimeoutLayer, TraceLayer, from_fn, retry,
 };
 use rpc_core::{Certainty, Channel, Code, Context, Request, Server, Status};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -62,6 +63,50 @@ fn a_cut_connection_costs_no_idempotent_call_and_runs_no_other_twice() {
         quiet(&server, client.channel()).await;
         drop(client);
         drained(server).await;
+    });
+}
+
+#[test]
+fn a_server_that_hangs_is_escaped_by_a_timeout_for_each_attempt() {
+    bench(async |bench| {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        // It does its work, and never says so.
+        let hangs = from_fn(move |request, next: Next| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                let _ = next.run(request).await;
+                std::future::pending().await
+            }
+        });
+        let stuck = Server::builder().service(LabServer::new(Bed::echoing())).layer(hangs);
+        let stuck = bench.serve_layered(stuck).await;
+        let well = bench.serve(Server::builder().service(LabServer::new(Bed::echoing()))).await;
+        let servers = format!("static://{},{}", stuck.local_addr(), well.local_addr());
+        let channel = Channel::builder(servers.as_str())
+            .balancer(RoundRobin)
+            .timeout(secs(10))
+            .layer(RetryLayer::new(retry::Policy { attempts: 3, base: ms(1), max: ms(1) }))
+            .layer(TimeoutLayer::new(ms(100)))
+            .build()
+            .unwrap();
+        let client = LabClient::new(channel);
+        // What may have run there is not run again; of two calls in turn one goes there.
+        let mut late = 0;
+        for _ in 0..2 {
+            if let Err(status) = client.run("once".into()).await {
+                assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+                late += 1;
+            }
+        }
+        assert_eq!((late, asked.load(Ordering::SeqCst)), (1, 1));
+        for n in 0..4 {
+            assert_eq!(client.echo(n.to_string()).await.unwrap(), n.to_string());
+        }
+        assert!(asked.load(Ordering::SeqCst) > 1, "some of them went there first");
+        drop(client);
+        drained(well).await;
+        stuck.drain(ms(100)).await;
     });
 }
 

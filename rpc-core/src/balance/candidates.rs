@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::balance::endpoint::Endpoint;
-use crate::balance::load::{Load, View, stamp};
+use crate::balance::load::{Load, Now};
 use crate::balance::picker::Pick;
 use crate::balance::weighted_random::{Draw, another};
 
@@ -33,9 +33,10 @@ struct Row {
 
 /// One to compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
+pub(crate) struct Candidate<'a, N> {
     /// What is known of it.
-    pub(crate) view: View,
+    pub(crate) load: &'a Load,
+    pub(crate) now: &'a N,
     /// The calls under way there, reckoned by weight: at one of twice the average weight each counts half.
     pub(crate) pending: f32,
 }
@@ -52,30 +53,37 @@ impl Candidates {
         Self { rows: endpoints.iter().map(row).collect(), draw: Draw::new(&weights), weights }
     }
 
-    /// Draws `choices` different ones and gives the index of the one that costs least; of equals, the first drawn.
+    /// Draws `choices` different ones, and gives the index of the one that costs least now; of equals, the first drawn.
     #[inline]
-    pub(crate) fn best(
+    pub(crate) fn best<N: Now>(
         &self,
         call: &Pick<'_>,
+        now: &N,
         choices: usize,
-        cost: impl Fn(Candidate) -> f32,
+        cost: impl Fn(Candidate<'_, N>) -> f32,
     ) -> Option<usize> {
-        let now = stamp(call.now);
-        let first = self.untried(call, self.draw.one()?);
-        let mut best = (first, cost(self.candidate(first, now)?));
-        for _ in 1..choices {
-            let Some(next) = self.draw.beside(best.0) else { break };
-            let next = self.untried(call, next);
-            // The first may have been tried only if there is nobody else.
-            if next == best.0 || call.has_tried(next) {
-                continue;
-            }
-            let price = cost(self.candidate(next, now)?);
+        let mut drawn = self.untried(call, self.draw.one()?);
+        let mut best = (drawn, f32::INFINITY);
+        let mut left = choices;
+        // The cost is asked for at one place, so that it is reckoned in place.
+        loop {
+            let price = cost(self.candidate(drawn, now)?);
             if price < best.1 {
-                best = (next, price);
+                best = (drawn, price);
             }
+            drawn = loop {
+                left = left.saturating_sub(1);
+                if left == 0 {
+                    return Some(best.0);
+                }
+                let Some(next) = self.draw.beside(best.0) else { return Some(best.0) };
+                let next = self.untried(call, next);
+                // The first may have been tried only if there is nobody else.
+                if next != best.0 && !call.has_tried(next) {
+                    break next;
+                }
+            };
         }
-        Some(best.0)
     }
 
     #[inline]
@@ -87,8 +95,8 @@ impl Candidates {
     }
 
     #[inline]
-    fn candidate(&self, index: usize, now: u64) -> Option<Candidate> {
+    fn candidate<'a, N>(&'a self, index: usize, now: &'a N) -> Option<Candidate<'a, N>> {
         let Row { load, scale } = self.rows.get(index)?;
-        Some(Candidate { view: load.view(now), pending: load.pending() as f32 * scale })
+        Some(Candidate { load, now, pending: load.pending() as f32 * scale })
     }
 }

@@ -39,9 +39,9 @@ pub(crate) fn tick(nanoseconds: u64) -> u32 {
 impl Ewma {
     /// The average as of now, if nothing had come but silence since the last sample: silence counts as zeros.
     #[inline]
-    pub(crate) fn get(&self, now: u32) -> Option<f32> {
+    pub(crate) fn get(&self, now: impl FnOnce() -> u32) -> Option<f32> {
         let (value, stamp) = unpack(self.0.load(Relaxed))?;
-        Some(value * kept(stamp, now))
+        Some(value * kept(stamp, now()))
     }
 
     /// Takes a sample (a number from 0 on). `last` is the tick of the last sample, if the owner knows of one that is
@@ -127,12 +127,12 @@ mod tests {
     #[test]
     fn a_peak_rises_at_once_and_falls_with_time() {
         let ewma = Ewma::default();
-        assert_eq!(ewma.get(0), None);
+        assert_eq!(ewma.get(|| 0), None);
         ewma.observe(0.01, 0, None, Rise::Peak);
         ewma.observe(1.0, seconds(1.0), None, Rise::Peak);
-        assert_eq!(ewma.get(seconds(1.0)), Some(1.0));
+        assert_eq!(ewma.get(|| seconds(1.0)), Some(1.0));
         ewma.observe(0.01, seconds(11.0), None, Rise::Peak);
-        let value = ewma.get(seconds(11.0)).expect("it has samples");
+        let value = ewma.get(|| seconds(11.0)).expect("it has samples");
         assert!((value - (0.3679 + 0.6321 * 0.01)).abs() < 1e-3, "{value}");
     }
 
@@ -148,9 +148,9 @@ mod tests {
     fn silence_counts_as_zeros() {
         let ewma = Ewma::default();
         ewma.observe(1.0, 0, None, Rise::Peak);
-        let value = ewma.get(seconds(20.0)).expect("it has samples");
+        let value = ewma.get(|| seconds(20.0)).expect("it has samples");
         assert!((value - 0.1353).abs() < 1e-3, "{value}");
-        assert_eq!(ewma.get(0u32.wrapping_sub(3)), Some(1.0), "a clock that was read before");
+        assert_eq!(ewma.get(|| 0u32.wrapping_sub(3)), Some(1.0), "a clock that was read before");
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         ewma.observe(0.0, 0, None, Rise::Smooth);
         // There were samples of zero since, which the owner did not pass on.
         ewma.observe(1.0, seconds(10.0), Some(seconds(9.99)), Rise::Smooth);
-        let value = ewma.get(seconds(10.0)).expect("it has samples");
+        let value = ewma.get(|| seconds(10.0)).expect("it has samples");
         assert!(value < 0.002, "{value}");
     }
 
@@ -174,7 +174,7 @@ mod tests {
                 ewma.observe(sample, now, None, Rise::Smooth);
                 low = low.min(sample);
                 high = high.max(sample);
-                let value = ewma.get(now).expect("it has samples");
+                let value = ewma.get(|| now).expect("it has samples");
                 prop_assert!(value >= low * 0.999 && value <= high * 1.001 + f32::MIN_POSITIVE, "{low} {value} {high}");
             }
         }

@@ -13,6 +13,7 @@
 //! All of it is atomics that are read one by one: a reader may see a call's success a moment before its latency. Nobody
 //! here needs more than that.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -95,13 +96,13 @@ impl Load {
     /// The peak EWMA of the latency; `None` before the first call that ended well.
     #[inline]
     pub fn latency(&self, now: Instant) -> Option<Duration> {
-        self.view(stamp(now)).latency.map(Duration::from_secs_f32)
+        self.latency_at(&stamp(now)).map(Duration::from_secs_f32)
     }
 
     /// How many of its calls fail of late, from 0 to 1; 0 before the first.
     #[inline]
     pub fn failure_share(&self, now: Instant) -> f32 {
-        self.view(stamp(now)).failing.unwrap_or_default()
+        self.failing_at(&stamp(now)).unwrap_or_default()
     }
 
     /// How much longer it asks to be left alone.
@@ -110,15 +111,24 @@ impl Load {
         Duration::from_nanos(self.left_alone_until.load(Relaxed).saturating_sub(stamp(now)))
     }
 
-    /// What a picker compares, at this stamp.
+    /// The average latency in seconds; `None` before the first call that ended well.
     #[inline]
-    pub(crate) fn view(&self, stamp: u64) -> View {
-        let now = tick(stamp);
-        let until = self.left_alone_until.load(Relaxed);
-        View {
-            latency: self.latency.get(now),
-            failing: self.failing.get(now),
-            wait: if until > stamp { (until - stamp) as f32 / 1e9 } else { 0.0 },
+    pub(crate) fn latency_at(&self, now: &impl Now) -> Option<f32> {
+        self.latency.get(|| tick(now.stamp()))
+    }
+
+    /// The share of calls that fail, from 0 to 1; `None` before the first failure.
+    #[inline]
+    pub(crate) fn failing_at(&self, now: &impl Now) -> Option<f32> {
+        self.failing.get(|| tick(now.stamp()))
+    }
+
+    /// How much longer it asks to be left alone, in seconds.
+    #[inline]
+    pub(crate) fn wait_at(&self, now: &impl Now) -> f32 {
+        match self.left_alone_until.load(Relaxed) {
+            0 => 0.0,
+            until => until.saturating_sub(now.stamp()) as f32 / 1e9,
         }
     }
 
@@ -220,7 +230,7 @@ impl Load {
             self.failing.observe(0.0, last, None, Rise::Smooth);
         }
         self.failing.observe(1.0, now, last, Rise::Smooth);
-        let known = self.latency.get(now);
+        let known = self.latency.get(|| now);
         if let (Some(took), Some(known)) = (took, known)
             && took.as_secs_f32() > known
         {
@@ -234,18 +244,46 @@ impl Load {
     }
 }
 
-/// What a picker compares.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
-    /// In seconds; `None` before the first call that ended well.
-    pub(crate) latency: Option<f32>,
-    /// From 0 to 1; `None` before the first failure.
-    pub(crate) failing: Option<f32>,
-    /// How much longer it asks to be left alone, in seconds.
-    pub(crate) wait: f32,
+/// The time of a pick, as a [stamp].
+pub(crate) trait Now {
+    /// The stamp.
+    fn stamp(&self) -> u64;
 }
 
-/// Nanoseconds since the [epoch]: a time that fits an atomic. Reckoned once for each pick, whoever is compared.
+/// A stamp that every pick needs.
+impl Now for u64 {
+    #[inline]
+    fn stamp(&self) -> u64 {
+        *self
+    }
+}
+
+/// A stamp that is reckoned when it is first needed: of endpoints that never failed nobody may ask for it.
+#[derive(Debug)]
+pub(crate) struct Lazy {
+    at: Instant,
+    /// 0 while nobody has asked.
+    stamp: Cell<u64>,
+}
+
+impl Lazy {
+    #[inline]
+    pub(crate) fn new(at: Instant) -> Self {
+        Self { at, stamp: Cell::new(0) }
+    }
+}
+
+impl Now for Lazy {
+    #[inline]
+    fn stamp(&self) -> u64 {
+        if self.stamp.get() == 0 {
+            self.stamp.set(stamp(self.at));
+        }
+        self.stamp.get()
+    }
+}
+
+/// Nanoseconds since the [epoch]: a time that fits an atomic.
 #[inline]
 pub(crate) fn stamp(at: Instant) -> u64 {
     let since = at.saturating_duration_since(epoch());
@@ -323,7 +361,7 @@ mod tests {
         assert_eq!(load.pending(), 1);
         other.finish(now + MS, Outcome::Ignored);
         assert_eq!((load.pending(), load.take_counts(), load.latency(now)), (0, (0, 0), None));
-        assert!(load.view(stamp(now)).failing.is_none());
+        assert!(load.failing_at(&stamp(now)).is_none());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::balance::candidates::{Candidate, Candidates};
 use crate::balance::endpoint::Endpoint;
+use crate::balance::load::{Now, stamp};
 use crate::balance::picker::{Builder, Pick, Picker};
 
 /// What one pays of whom nothing is known and who has a call under way: more than any latency, in seconds.
@@ -64,20 +65,20 @@ impl Builder for P2c {
 impl Picker for P2cPicker {
     #[inline]
     fn pick(&self, call: &Pick<'_>) -> Option<usize> {
-        self.candidates.best(call, 2, |candidate| cost(candidate, self.penalty))
+        self.candidates.best(call, &stamp(call.now), 2, |candidate| cost(candidate, self.penalty))
     }
 }
 
 /// What a call costs there, in seconds.
 #[inline]
-fn cost(candidate: Candidate, penalty: f32) -> f32 {
-    let Candidate { view, pending } = candidate;
-    let time = match (view.latency, view.failing) {
+fn cost<N: Now>(candidate: Candidate<'_, N>, penalty: f32) -> f32 {
+    let Candidate { load, now, pending } = candidate;
+    let time = match (load.latency_at(now), load.failing_at(now)) {
         (None, None) if pending == 0.0 => return 0.0,
         (None, None) => return UNPROVEN + pending,
         (latency, failing) => latency.unwrap_or_default() + failing.unwrap_or_default() * penalty,
     };
-    (time + view.wait) * (pending + 1.0)
+    (time + load.wait_at(now)) * (pending + 1.0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::context::cancel::{Cancellation, Reason};
+use crate::context::cancel::Reason;
 use crate::context::cancelled::{CancelHandle, Cancelled, has_passed};
 use crate::context::incoming::Call;
 use crate::context::node::{Kind, Node};
@@ -71,7 +71,7 @@ impl Context {
     /// A child, and the handle that cancels it. Dropping the handle cancels it too, unless it is
     /// [detached](CancelHandle::detach).
     pub fn with_cancel(&self) -> (Self, CancelHandle) {
-        let node = Node::new(self.0.clone(), None, Kind::Cancel(Cancellation::default()));
+        let node = Node::new(self.0.clone(), None, Kind::Cancel(Box::default()));
         (Self(Some(node.clone())), CancelHandle::new(node))
     }
 

@@ -53,7 +53,8 @@ pub(crate) struct Call {
 }
 
 impl Context {
-    /// The context of a call that comes in: one allocation in all.
+    /// The context of a call that comes in: two allocations in all, which the next call takes over, see
+    /// [`renewed`](Self::renewed).
     pub(crate) fn for_call(parts: CallParts) -> Self {
         let CallParts { deadline, metadata, caller, trace, method, is_retry } = parts;
         let call = Call {
@@ -67,7 +68,7 @@ impl Context {
             hops: Mutex::new(Vec::new()),
             reply: OnceLock::new(),
         };
-        Self(Some(Node::new(None, deadline, Kind::Call(call))))
+        Self(Some(Node::new(None, deadline, Kind::Call(Box::new(call)))))
     }
 
     /// The context of a call that comes in, in the place of one that is over, of the same caller: nothing is allocated if

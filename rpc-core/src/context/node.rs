@@ -25,16 +25,16 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
 }
 
-/// What a node adds.
+/// What a node adds. What is large is in a box: a value or a limit should not have to be made in the room of a call.
 pub(crate) enum Kind {
     /// Only a nearer deadline.
     Limit,
-    Cancel(Cancellation),
+    Cancel(Box<Cancellation>),
     Value(Arc<dyn Any + Send + Sync>),
     Trace(TraceContext),
     /// What a layer made of the metadata of the call above.
     Metadata(Metadata),
-    Call(Call),
+    Call(Box<Call>),
 }
 
 impl Node {
@@ -85,7 +85,7 @@ impl Node {
     /// The nearest call.
     pub(crate) fn call(self: &Arc<Self>) -> Option<&Call> {
         self.chain().find_map(|node| match &node.kind {
-            Kind::Call(call) => Some(call),
+            Kind::Call(call) => Some(&**call),
             _ => None,
         })
     }

@@ -122,12 +122,7 @@ where
         loop {
             let (future, permit) = match state.as_mut().project() {
                 StateProjection::Running { future, permit } => {
-                    let response = ready!(future.poll(cx));
-                    return Poll::Ready(match response {
-                        // A stream runs until its end.
-                        Ok(response) if response.is_stream() => Ok(response.holding(permit.take())),
-                        response => response,
-                    });
+                    return poll_running(future, permit, cx);
                 }
                 StateProjection::Refused { max, queue } => {
                     let words = format!("{max} calls are running and {queue} are waiting: no more are taken");
@@ -147,6 +142,23 @@ where
             state.set(State::Running { future, permit: Some(permit) });
         }
     }
+}
+
+#[inline]
+fn poll_running<F: Future<Output = Result<Response, Status>>>(
+    future: Pin<&mut F>,
+    permit: &mut Option<Permit>,
+    cx: &mut TaskContext<'_>,
+) -> Poll<F::Output> {
+    // Looked at where it lies: a reply that is passed on as it is should not be moved for that.
+    let mut polled = future.poll(cx);
+    if let Poll::Ready(Ok(response)) = &mut polled
+        && response.is_stream()
+    {
+        // A stream runs until its end.
+        *response = std::mem::take(response).holding(permit.take());
+    }
+    polled
 }
 
 impl<S: Service<Request>> fmt::Debug for ConcurrencyLimitFuture<S> {

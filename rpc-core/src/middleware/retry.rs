@@ -6,7 +6,12 @@
 //! |---|---|
 //! | not sent, or not executed | always: nobody has run it |
 //! | unknown, `UNAVAILABLE` | only if the method is `#[rpc(idempotent)]` |
-//! | anything else | never: the server has decided, or the time is up |
+//! | unknown or executed, `DEADLINE_EXCEEDED` | the same, while the call itself has time left |
+//! | anything else | never: the server has decided |
+//!
+//! All attempts share the call's deadline, and once that has passed there is none. `DEADLINE_EXCEEDED` before it is the
+//! end of one attempt: a [`Timeout`](crate::middleware::Timeout) below this layer gives each its share, so that a server
+//! that hangs is left for another (gRPC and Envoy call it per-try timeout).
 //!
 //! Between two attempts the call waits, twice as long each time, by full jitter (a random part of it: callers that failed
 //! together must not come back together; the AWS Architecture Blog's "Exponential Backoff and Jitter"). A server that
@@ -59,16 +64,20 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Whether a call that failed like this may be tried again.
+    /// Whether a call that failed like this, and whose own deadline has not passed, may be tried again.
     pub fn may_retry(&self, status: &Status, idempotent: bool) -> bool {
         match status.certainty() {
-            // Out of time, and given up: however safe it would be, nobody waits for it any more. A request that is
-            // wrong does not get better.
-            Certainty::NotSent | Certainty::NotExecuted => {
-                matches!(status.code(), Code::Unavailable | Code::ResourceExhausted | Code::Aborted)
+            // Given up: however safe it would be, nobody waits for it any more. A request that is wrong does not get
+            // better.
+            Certainty::NotSent | Certainty::NotExecuted => matches!(
+                status.code(),
+                Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded
+            ),
+            Certainty::Unknown => {
+                idempotent && matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded)
             }
-            Certainty::Unknown => idempotent && status.code() == Code::Unavailable,
-            Certainty::Executed => false,
+            // A server that hangs may find sooner than we do that the attempt's time is up: that is no decision of it.
+            Certainty::Executed => idempotent && status.code() == Code::DeadlineExceeded,
         }
     }
 
@@ -223,7 +232,12 @@ impl<S: Service<Request>> std::fmt::Debug for RetryFuture<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tower::service_fn;
+
     use super::*;
+    use crate::middleware::TimeoutLayer;
     use crate::middleware::mock::{IDEMPOTENT, ONCE, Script, request};
 
     fn unavailable(certainty: Certainty) -> Result<Response, Status> {
@@ -257,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_the_server_decided_is_final() {
-        for code in Code::ALL {
+        for code in Code::ALL.into_iter().filter(|code| *code != Code::DeadlineExceeded) {
             let status = Status::new(code, "").with_certainty(Certainty::Executed);
             let (script, ok) = run(Policy::default(), request(&IDEMPOTENT), vec![Err(status)]).await;
             assert!(!ok && script.attempts().len() == 1, "{code}");
@@ -293,6 +307,46 @@ mod tests {
         let (script, ok) = run(Policy::default(), request, vec![Err(slow)]).await;
         assert!(!ok && script.attempts().len() == 1);
         assert_eq!(now(), before);
+    }
+
+    /// Passes a call to what hangs once and then answers, with this long for each attempt: the result, and the attempts.
+    async fn hung_once(request: Request, each: Duration) -> (Result<Response, Status>, u32) {
+        let attempts = Arc::new(AtomicU32::new(0));
+        let count = attempts.clone();
+        let hangs_once = service_fn(move |_: Request| {
+            let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+            async move { if first { std::future::pending().await } else { Ok(Response::default()) } }
+        });
+        let service = TimeoutLayer::new(each).layer(hangs_once);
+        let result = RetryLayer::new(Policy::default()).layer(service).call(request).await;
+        (result, attempts.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_that_ran_out_of_its_own_time_is_tried_again_if_the_method_is_idempotent() {
+        let each = Duration::from_millis(100);
+        let mut call = request(&IDEMPOTENT);
+        call.limit_deadline(now() + Duration::from_secs(1));
+        let (result, attempts) = hung_once(call, each).await;
+        assert!(result.is_ok() && attempts == 2);
+        let (result, attempts) = hung_once(request(&ONCE), each).await;
+        assert!(result.unwrap_err().code() == Code::DeadlineExceeded && attempts == 1);
+
+        // The server may be the first to say so.
+        let late = || Status::deadline_exceeded("").with_certainty(Certainty::Executed);
+        let answers = || vec![Err(late()), Ok(Response::default())];
+        assert!(run(Policy::default(), request(&IDEMPOTENT), answers()).await.1);
+        assert!(!run(Policy::default(), request(&ONCE), answers()).await.1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_ran_out_of_time_is_not_tried_again() {
+        let mut call = request(&IDEMPOTENT);
+        call.limit_deadline(now() + Duration::from_millis(50));
+        let before = now();
+        let (result, attempts) = hung_once(call, Duration::from_millis(100)).await;
+        assert!(result.unwrap_err().code() == Code::DeadlineExceeded && attempts == 1);
+        assert_eq!(now() - before, Duration::from_millis(50));
     }
 
     #[tokio::test(start_paused = true)]

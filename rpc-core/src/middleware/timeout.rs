@@ -26,7 +26,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::call::request::Deadline;
+use crate::call::request::{Deadline, Source};
 use crate::call::wait::{Alarm, Cover, will_wake_at_deadline};
 use crate::call::{MethodDescriptor, Request, Response};
 use crate::context::now;
@@ -72,6 +72,26 @@ where
 
     #[inline]
     fn call(&mut self, mut request: Request) -> Self::Future {
+        let kept = if self.is_kept_above(&request) { None } else { self.limit(&mut request) };
+        TimeoutFuture { inner: self.inner.call(request), kept }
+    }
+}
+
+impl<S> Timeout<S> {
+    /// Whether the call has less time than this layer gives it, and somebody above keeps that: the call itself, or at a
+    /// server the connection. Then there is nothing to do, not even a look at the clock.
+    #[inline]
+    fn is_kept_above(&self, request: &Request) -> bool {
+        request.deadline.is_some_and(|deadline| {
+            // A layer may set a deadline and leave it to those below to keep it.
+            !matches!(deadline.source, Source::Layer)
+                // The time began to run before now.
+                && deadline.since.checked_add(self.limit).is_none_or(|at| deadline.at <= at)
+        })
+    }
+
+    /// Moves the deadline; what is to be kept then.
+    fn limit(&self, request: &mut Request) -> Option<Kept> {
         // A limit beyond the end of time is none.
         if let Some(at) = now().checked_add(self.limit) {
             request.limit_deadline(at);
@@ -81,9 +101,16 @@ where
                 request.set_context(context);
             }
         }
-        let (deadline, method) = (request.deadline, request.method());
-        TimeoutFuture { inner: self.inner.call(request), deadline, method, alarm: Alarm::default() }
+        let (deadline, method) = (request.deadline?, request.method());
+        Some(Kept { deadline, method, alarm: Alarm::default() })
     }
+}
+
+/// A deadline that is kept here.
+struct Kept {
+    deadline: Deadline,
+    method: &'static MethodDescriptor,
+    alarm: Alarm,
 }
 
 pin_project! {
@@ -92,9 +119,8 @@ pin_project! {
     pub struct TimeoutFuture<F> {
         #[pin]
         inner: F,
-        deadline: Option<Deadline>,
-        method: &'static MethodDescriptor,
-        alarm: Alarm,
+        // `None` if there is nothing to keep here.
+        kept: Option<Kept>,
     }
 }
 
@@ -104,13 +130,13 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(deadline) = this.deadline else { return this.inner.poll(cx) };
+        let Some(Kept { deadline, method, alarm }) = this.kept else { return this.inner.poll(cx) };
         let cover = Cover::begin();
         let polled = this.inner.poll(cx);
         let is_covered = cover.end();
         match polled {
-            Poll::Pending if this.alarm.rings(deadline.at, is_covered, cx) => {
-                Poll::Ready(Err(deadline.status(this.method.path)))
+            Poll::Pending if alarm.rings(deadline.at, is_covered, cx) => {
+                Poll::Ready(Err(deadline.status(method.path)))
             }
             Poll::Pending => {
                 // Whoever is above need not wake the task for a deadline that is this one, or later.
@@ -118,7 +144,7 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
                 Poll::Pending
             }
             Poll::Ready(Ok(response)) if response.is_stream() => {
-                Poll::Ready(Ok(limited(response, *deadline, this.method.path)))
+                Poll::Ready(Ok(limited(response, *deadline, method.path)))
             }
             ready => ready,
         }
@@ -142,7 +168,8 @@ fn limited(response: Response, deadline: Deadline, path: &'static str) -> Respon
 
 impl<F> fmt::Debug for TimeoutFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TimeoutFuture").field("method", &self.method.path).finish_non_exhaustive()
+        let deadline = self.kept.as_ref().map(|kept| kept.deadline.at);
+        f.debug_struct("TimeoutFuture").field("deadline", &deadline).finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::field::{Field, Reader, micros, put_bytes, put_length, put_number};
 use super::method::{MAX_NAME, Naming};
-use crate::metadata::{Metadata, is_valid_name};
+use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Detail, Hop, Status};
 
 mod key {
@@ -378,16 +378,14 @@ fn split_name(value: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn put_metadata(out: &mut BytesMut, metadata: &Metadata) {
-    for (name, value) in metadata.iter() {
-        put_named(out, key::METADATA, name.as_bytes(), value);
+    for (name, value) in metadata.iter_raw() {
+        put_named(out, key::METADATA, name, value);
     }
 }
 
 fn metadata_size(metadata: &Metadata) -> usize {
-    if metadata.is_empty() {
-        return 0;
-    }
-    metadata.iter().map(|(name, value)| 5 + name.len() + value.len()).sum()
+    // In memory an entry takes nine bytes beside its name and its value, here at most five.
+    metadata.size()
 }
 
 fn take_metadata(metadata: &mut Metadata, value: &[u8], max: usize) -> Result<(), Cow<'static, str>> {
@@ -395,9 +393,10 @@ fn take_metadata(metadata: &mut Metadata, value: &[u8], max: usize) -> Result<()
         return Err(format!("more than {max} metadata entries").into());
     }
     let (name, value) = split_name(value).ok_or("a metadata entry is malformed")?;
-    let name = std::str::from_utf8(name).ok().filter(|name| is_valid_name(name.as_bytes()));
-    let name = name.ok_or("a metadata name has characters that are not allowed")?;
-    metadata.append(name, Bytes::copy_from_slice(value)).map_err(|error| error.to_string().into())
+    if !metadata.append_raw(name, value) {
+        return Err("a metadata name has characters that are not allowed".into());
+    }
+    Ok(())
 }
 
 /// A hop: the method's name, then budget, queue, handler and elapsed, each a number of microseconds plus one in
