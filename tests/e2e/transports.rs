@@ -277,16 +277,15 @@ fn a_large_message_does_not_hold_up_small_ones() {
         client.echo("warm".into()).await.unwrap();
         let big = bytes::Bytes::from(vec![7; 60 * 1024 * 1024]);
         let large = client.blob(big.clone()).timeout(secs(40)).start();
-        let (mut calls, mut longest) = (0, ms(0));
+        // Counted and not timed, so that a busy machine does not matter: behind the large one there would be one, and where
+        // a quarter of a megabyte may be in front of each there are some hundred.
+        let mut calls = 0;
         while !large.is_complete() {
-            let began = Instant::now();
             client.echo("small".into()).await.unwrap();
-            longest = longest.max(began.elapsed());
             calls += 1;
         }
         assert_eq!(large.await.unwrap(), big);
         assert!(calls > 20, "{calls} small calls beside the large one");
-        assert!(longest < secs(1), "a small call took {longest:?}");
         quiet(&server, client.channel()).await;
         drop(client);
         drained(server).await;

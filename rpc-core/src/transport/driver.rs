@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
@@ -22,7 +22,7 @@ use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
 use crate::transport::stream::deliver;
-use crate::wire::{Event, Incoming, ResponseHead, StreamId, Transmit};
+use crate::wire::{Event, Incoming, Part, ResponseHead, StreamId, Transmit};
 
 /// What is done with the calls that a connection's peer makes.
 pub(crate) trait Dispatch: Send + 'static {
@@ -52,6 +52,10 @@ const LEAST_ROOM: usize = 512;
 /// The largest read buffer that is made ahead of what a frame is known to need.
 const MOST_READ: usize = 256 * 1024;
 
+/// How much is read of what comes between the parts of large messages: grants, small calls, and a little of the next part,
+/// which has to be copied.
+const BETWEEN_PARTS: usize = 4 * 1024;
+
 /// A connection keeps its buffers for this long after something was last read or written.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -73,6 +77,10 @@ pub(crate) struct Driver<D> {
     link: Arc<Link>,
     dispatch: D,
     input: BytesMut,
+    /// The part of a large message that is read to its own place.
+    part: Option<Part>,
+    /// Whether parts of large messages come one after the other.
+    in_parts: bool,
     read_size: usize,
     /// How many more bytes the frame at the start of the input is known to need.
     missing: usize,
@@ -118,6 +126,8 @@ impl<D: Dispatch> Driver<D> {
             link,
             dispatch,
             input: BytesMut::new(),
+            part: None,
+            in_parts: false,
             read_size: LEAST_READ,
             missing: 0,
             ahead: None,
@@ -140,9 +150,10 @@ impl<D: Dispatch> Driver<D> {
 
     /// Reads once. Whether something came.
     fn read(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
-        if self.input.capacity() - self.input.len() < self.missing.max(LEAST_ROOM) {
-            self.input.reserve(self.read_size);
+        if self.in_parts {
+            return self.read_part(cx);
         }
+        self.make_room();
         let room = self.input.capacity() - self.input.len();
         match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
             Poll::Ready(Ok(count)) => {
@@ -154,6 +165,60 @@ impl<D: Dispatch> Driver<D> {
             }
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn make_room(&mut self) {
+        if self.input.capacity() - self.input.len() < self.missing.max(LEAST_ROOM) {
+            self.input.reserve(self.read_size);
+        }
+    }
+
+    /// Reads once, to the place of the part that comes, or little, if it is something else that comes.
+    fn read_part(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
+        let polled = match &mut self.part {
+            Some(part) => pin!(self.io.read_buf(&mut part.room())).poll(cx),
+            None => {
+                self.make_room();
+                let mut room = (&mut self.input).limit(self.missing.max(BETWEEN_PARTS));
+                pin!(self.io.read_buf(&mut room)).poll(cx)
+            }
+        };
+        match polled {
+            Poll::Ready(read) => read.map(Some),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// While parts of large messages come, takes in one after the other: to answer each by itself, with a grant, would
+    /// be a system call for each.
+    fn take_in_parts(&mut self, cx: &mut TaskContext<'_>, at: Instant) {
+        let mut left = MOST_READ;
+        while left > 0 && self.in_parts && self.phase == Phase::Open {
+            {
+                let mut state = self.link.lock();
+                state.written(std::mem::take(&mut self.written));
+                let in_part = self.part.is_some();
+                if state.handle_input(at, &mut self.input, &mut self.part).is_err() {
+                    self.phase = Phase::Flushing;
+                }
+                // Behind a part comes what the peer has to say about ours, and then most often the next part.
+                self.in_parts = in_part || self.part.is_some();
+                state.settle(Some(at));
+            }
+            if !self.in_parts || self.phase != Phase::Open {
+                break;
+            }
+            match self.read(cx) {
+                Ok(Some(0)) => {
+                    self.ahead = Some(0);
+                    break;
+                }
+                Ok(Some(count)) => left = left.saturating_sub(count),
+                // An error the next round meets again.
+                Ok(None) | Err(_) => break,
+            }
         }
     }
 
@@ -302,20 +367,25 @@ impl<D: Dispatch> Driver<D> {
         }
         if self.phase == Phase::Lingering {
             self.input.clear();
+            (self.part, self.in_parts) = (None, false);
             // The timer may have gone off for something that was due before.
             self.armed = self.armed.filter(|armed| at < *armed);
             self.arm(self.ends_at, cx);
             return came;
         }
 
+        if came && self.in_parts {
+            self.take_in_parts(cx, at);
+        }
         {
             let mut state = self.link.lock();
             state.awake();
             // Before anything that can end the connection: what was written tells which calls the peer can have.
             state.written(std::mem::take(&mut self.written));
-            if came && state.handle_bytes(at, &mut self.input).is_err() {
+            if came && state.handle_input(at, &mut self.input, &mut self.part).is_err() {
                 self.phase = Phase::Flushing;
             }
+            self.in_parts |= self.part.is_some();
             if self.armed.is_some_and(|armed| armed <= at) {
                 self.armed = None;
                 if state.wire.handle_timeout(at).is_err() {
@@ -415,6 +485,7 @@ impl<D: Dispatch> Driver<D> {
         }
         self.input = BytesMut::new();
         self.read_size = LEAST_READ;
+        self.in_parts = self.part.is_some();
         self.out.shrink();
         self.inbound = VecDeque::new();
         self.answers = Vec::new();

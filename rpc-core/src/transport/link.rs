@@ -20,7 +20,7 @@ use crate::status::{Certainty, Status};
 use crate::transport::lane::Lane;
 use crate::transport::slot::{Outcome, Slots, Waiting};
 use crate::wire::{
-    CancelReason, Config, Connection, ConnectionError, Event, ResponseHead, Role, StreamId, Token,
+    CancelReason, Config, Connection, ConnectionError, Event, Part, ResponseHead, Role, StreamId, Token,
 };
 
 /// One connection, shared by its driver and all who use it.
@@ -239,13 +239,18 @@ impl State {
     }
 
     /// Bytes came from the peer.
-    pub(crate) fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
+    pub(crate) fn handle_input(
+        &mut self,
+        now: Instant,
+        input: &mut BytesMut,
+        part: &mut Option<Part>,
+    ) -> Result<(), ConnectionError> {
         let Self { wire, calls, wakers, .. } = self;
         if wire.calls() > 0 {
             // Among what this makes us say may be calls that have waited for it.
-            return wire.handle_bytes_with(now, input, &mut Waiting { calls, wakers, now });
+            return wire.handle_input_with(now, input, part, &mut Waiting { calls, wakers, now });
         }
-        self.owing(|wire| wire.handle_bytes(now, input))
+        self.owing(|wire| wire.handle_input(now, input, part))
     }
 
     /// Acts on what happened to our calls, and keeps the rest for the driver. Done before the lock is given up, so

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use super::frame::PREFIX;
 use super::head::{IncomingHead, ResponseHead};
 use crate::buffer;
 
@@ -63,14 +64,27 @@ impl Inbox {
         self.here += part.len();
     }
 
-    /// Makes room for a further part.
-    fn reserve(&mut self, part: usize) {
-        let here = self.here + part;
+    /// Gives the bytes that are here out, with room for so many more, to be written to elsewhere.
+    pub(crate) fn lend(&mut self, more: usize) -> BytesMut {
+        self.reserve(more);
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// The bytes that were lent come back, and a further part with them.
+    pub(crate) fn take_back(&mut self, bytes: BytesMut) {
+        self.here = bytes.len();
+        self.bytes = bytes;
+    }
+
+    /// Makes room for so many more bytes.
+    fn reserve(&mut self, more: usize) {
+        let here = self.here + more;
         if self.bytes.capacity() >= here {
             return;
         }
         let claim = if self.place == Place::Reserved { CLAIM } else { 2 };
-        let room = here.saturating_mul(claim).min(self.total as usize);
+        // What is lent has a prefix behind it.
+        let room = here.saturating_mul(claim).min(self.total as usize) + PREFIX;
         let mut larger = buffer::take(room);
         larger.extend_from_slice(&self.bytes);
         buffer::give(std::mem::replace(&mut self.bytes, larger));
@@ -100,7 +114,17 @@ mod tests {
         let mut places = Vec::new();
         while inbox.here < total {
             let part = vec![inbox.here.to_le_bytes()[2]; MAX_PART.min(total - inbox.here)];
-            inbox.append(&part);
+            if places.len() % 2 == 0 {
+                inbox.append(&part);
+            } else {
+                let mut lent = inbox.lend(part.len() + PREFIX);
+                let place = lent.as_ptr();
+                lent.extend_from_slice(&part);
+                lent.extend_from_slice(&[0; PREFIX]);
+                assert_eq!(place, lent.as_ptr(), "what is read along has its place");
+                lent.truncate(inbox.here + part.len());
+                inbox.take_back(lent);
+            }
             assert!(inbox.capacity() <= (3 * CLAIM * inbox.here).min(3 * total));
             places.push(inbox.bytes.as_ptr() as usize);
         }

@@ -51,7 +51,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Connection, Event, Incoming, OpenError, Opened, Role, SendError};
+pub use connection::{Connection, Event, Incoming, OpenError, Opened, Part, Role, SendError};
 pub use error::{CancelReason, ConnectionError, ErrorCode};
 pub use frame::{Kind, Prefix};
 pub use head::{RequestHead, ResponseHead};

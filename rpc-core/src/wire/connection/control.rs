@@ -16,7 +16,7 @@ pub(super) const LATE_CANCELS: u32 = 1_000;
 
 /// What comes of bodies, with a prefix for each, is granted again on the connection in steps of this many bytes (§8.1):
 /// the peer must hear in time of items that it has few of under way.
-const GRANT: u32 = 16 * 1024;
+const GRANT: u32 = 32 * 1024;
 
 /// What a oneway request costs beside its body, in bytes (§8.3), so that empty ones are not free.
 pub(super) const ONEWAY_BASE: u32 = 64;

@@ -7,12 +7,14 @@
 //! [`poll_timeout`](Connection::poll_timeout).
 //!
 //! In reading order: this file (what there is), `receive` (a frame of a call came), `control` (any other came), `room`
-//! (messages that come in parts, and what may be kept of them), `open` (our calls), `send` (answers, items, and whose
-//! turn it is), `share` (what of them may be in front of a call), `time` (deadlines, pings, drain, the end).
+//! (messages that come in parts, and what may be kept of them), `part` (parts that are read straight to them), `open`
+//! (our calls), `send` (answers, items, and whose turn it is), `share` (what of them may be in front of a call), `time`
+//! (deadlines, pings, drain, the end).
 
 mod check;
 mod control;
 mod open;
+mod part;
 mod receive;
 mod room;
 mod send;
@@ -40,6 +42,7 @@ use crate::status::Status;
 
 pub use check::Credit;
 pub use open::{Open, OpenError, Opened, PendingId};
+pub use part::Part;
 pub use send::SendError;
 pub use time::Snapshot;
 

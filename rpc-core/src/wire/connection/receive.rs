@@ -335,13 +335,7 @@ impl Connection {
                 return Err(protocol(format!("END on a further part of a message on stream {id}")));
             }
             inbox.append(&body);
-            if matches!(inbox.of, InboxOf::Item) && !self.note_unread(id, body.len() as u32) {
-                return self.crowded_out(now, id);
-            }
-            if !more {
-                self.complete(now, id);
-            }
-            return Ok(());
+            return self.part_came(now, id, body.len() as u32, more);
         }
         if stream.state == State::Cancelled {
             return Ok(());
@@ -367,6 +361,23 @@ impl Connection {
             self.begin_message(id, total as u32, &body, end, InboxOf::Item);
         } else {
             self.hand_item(now, id, body, end);
+        }
+        Ok(())
+    }
+    /// A further part of a message, of this length, is in the inbox.
+    pub(super) fn part_came(
+        &mut self,
+        now: Instant,
+        id: StreamId,
+        length: u32,
+        more: bool,
+    ) -> Result<(), ConnectionError> {
+        let inbox = self.streams.get_mut(id).and_then(|stream| stream.inbox.as_ref());
+        if inbox.is_some_and(|inbox| matches!(inbox.of, InboxOf::Item)) && !self.note_unread(id, length) {
+            return self.crowded_out(now, id);
+        }
+        if !more {
+            self.complete(now, id);
         }
         Ok(())
     }

@@ -22,8 +22,11 @@ use crate::status::{Certainty, Status};
 /// An item up to this length, in bytes, counts as a small message; a longer one is bulk.
 const SMALL_ITEM: usize = 8 * 1024;
 
-/// How many bytes of parts go into the out-buffer for one write.
+/// How many bytes of parts go into the out-buffer for one write…
 const BATCH: usize = 256 * 1024;
+
+/// …and how many while no small message is under way: each write wakes the peer.
+const BULK: usize = 1024 * 1024;
 
 /// Why an item could not be sent. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,7 +357,7 @@ impl Connection {
         let shared = self.small_lately(now);
         let window = whole - self.reserve();
         // The batch is of parts alone: a connection that is full of small messages must not starve the large ones.
-        let mut batch = BATCH;
+        let mut batch = if shared { BATCH } else { BULK };
         while let Some(&id) = self.turns.front() {
             let unacknowledged = whole.saturating_sub(self.send_window.left());
             let mut room = window.saturating_sub(unacknowledged).min(MAX_PART as u32);

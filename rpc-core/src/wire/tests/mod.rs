@@ -8,6 +8,7 @@
 //! | `edges` | every edge of the diagram in `stream.rs` |
 //! | `flow` | credit, large messages, fairness, back-pressure |
 //! | `items` | streams of items |
+//! | `parts` | parts of large messages, read straight to their places |
 //! | `share` | small calls beside many streams |
 //! | `stop` | a request whose items nobody wants any more |
 //! | `time` | deadlines, keepalive, drain, loss |
@@ -25,6 +26,7 @@ mod hostile_stream;
 mod items;
 mod operations;
 mod pair;
+mod parts;
 mod properties;
 mod script;
 mod share;

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::wire::connection::Open;
 use super::wire::head::RequestHead;
 use super::wire::{
-    CancelReason, Config, Connection, Event, Incoming, Opened, ResponseHead, Role, StreamId, Token, Transmit,
+    CancelReason, Config, Connection, Event, Incoming, Opened, Part, ResponseHead, Role, StreamId, Token,
+    Transmit,
 };
 
 pub(crate) const CLIENT: usize = 0;
@@ -20,6 +21,9 @@ pub(crate) const SERVER: usize = 1;
 pub(crate) struct Side {
     pub(crate) wire: Connection,
     input: BytesMut,
+    part: Option<Part>,
+    /// How many bytes were read straight to their message.
+    pub(crate) straight: u64,
     out: Transmit,
     /// What is under way to the other end, and when it arrives.
     link: VecDeque<(Instant, Bytes)>,
@@ -32,6 +36,8 @@ pub(crate) struct Side {
     pub(crate) room: usize,
     pub(crate) events: VecDeque<Event>,
     pub(crate) sent: u64,
+    /// How often there was something to write.
+    pub(crate) writes: u64,
 }
 
 #[derive(Debug)]
@@ -49,6 +55,8 @@ impl Side {
         Self {
             wire: Connection::new(role, config, now),
             input: BytesMut::new(),
+            part: None,
+            straight: 0,
             out: Transmit::default(),
             link: VecDeque::new(),
             latency: Duration::ZERO,
@@ -57,7 +65,30 @@ impl Side {
             room: usize::MAX,
             events: VecDeque::new(),
             sent: 0,
+            writes: 0,
         }
+    }
+
+    /// Reads bytes as a driver does: to where the last ones said that these belong.
+    fn read(&mut self, now: Instant, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            match &mut self.part {
+                Some(part) => {
+                    let mut room = part.room();
+                    let count = bytes.len().min(room.remaining_mut());
+                    room.put_slice(&bytes.split_to(count));
+                    self.straight += count as u64;
+                }
+                None => self.input.extend_from_slice(&std::mem::take(&mut bytes)),
+            }
+            // An error shows in `error`.
+            let _ = self.wire.handle_input(now, &mut self.input, &mut self.part);
+        }
+    }
+
+    /// Whether a part is on its way to its place.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.part.is_some()
     }
 
     /// Takes out what there is to write, as far as the socket takes it, and all events.
@@ -66,8 +97,11 @@ impl Side {
             while let Some(event) = self.wire.poll_event() {
                 self.events.push_back(event);
             }
-            if self.out.is_empty() && !self.wire.poll_transmit(now, &mut self.out) {
-                break;
+            if self.out.is_empty() {
+                if !self.wire.poll_transmit(now, &mut self.out) {
+                    break;
+                }
+                self.writes += 1;
             }
             let count = self.out.len().min(self.room);
             if count == 0 {
@@ -158,6 +192,22 @@ impl Pair {
         self.run_until(Some(self.now + time));
     }
 
+    /// Delivers what is under way, piece by piece, until this is so.
+    pub(crate) fn until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..10_000_000_u64 {
+            if is_so(self) {
+                return;
+            }
+            let now = self.now;
+            self.sides.iter_mut().for_each(|side| side.pump(now));
+            self.check();
+            assert!(self.next(false).is_some(), "it came to rest before");
+            self.now = self.next(false).map_or(now, |next| next.max(now));
+            self.deliver();
+        }
+        panic!("it does not come to that");
+    }
+
     fn run_until(&mut self, end: Option<Instant>) {
         for _ in 0..10_000_000_u64 {
             let now = self.now;
@@ -189,9 +239,7 @@ impl Pair {
                     self.sides[from].link.pop_front();
                 }
                 let to = &mut self.sides[1 - from];
-                to.input.extend_from_slice(&piece);
-                // An error shows in `error`.
-                let _ = to.wire.handle_bytes(now, &mut to.input);
+                to.read(now, piece);
             }
             let side = &mut self.sides[from];
             if side.wire.poll_timeout().is_some_and(|at| at <= now) {
