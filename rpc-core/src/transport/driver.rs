@@ -191,11 +191,12 @@ impl<D: Dispatch> Driver<D> {
         }
     }
 
-    /// While parts of large messages come, takes in one after the other: to answer each by itself, with a grant, would
-    /// be a system call for each.
+    /// While parts of large messages come and nothing else, takes in one after the other: to answer each by itself, with
+    /// a grant, would be a system call for each. A small call among them is not kept waiting for the next part.
     fn take_in_parts(&mut self, cx: &mut TaskContext<'_>, at: Instant) {
         let mut left = MOST_READ;
         while left > 0 && self.in_parts && self.phase == Phase::Open {
+            let somebody_waits;
             {
                 let mut state = self.link.lock();
                 state.written(std::mem::take(&mut self.written));
@@ -206,8 +207,9 @@ impl<D: Dispatch> Driver<D> {
                 // Behind a part comes what the peer has to say about ours, and then most often the next part.
                 self.in_parts = in_part || self.part.is_some();
                 state.settle(Some(at));
+                somebody_waits = state.has_news();
             }
-            if !self.in_parts || self.phase != Phase::Open {
+            if somebody_waits || !self.in_parts || self.phase != Phase::Open {
                 break;
             }
             match self.read(cx) {

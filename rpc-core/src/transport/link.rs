@@ -327,6 +327,11 @@ impl State {
         }
     }
 
+    /// Whether something has come that somebody waits for.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.inbound.is_empty() || !self.wakers.is_empty()
+    }
+
     /// Takes the wakers out, to be woken when the lock is free.
     pub(crate) fn take_wakers(&mut self, into: &mut Vec<Waker>) {
         into.append(&mut self.wakers);

@@ -91,7 +91,7 @@ pub struct Consumed {
 
 impl ReceiveWindow {
     /// A window of this many bytes, granted again in steps of a quarter, and of 64 KiB at most: a sender that limits
-    /// itself to 256 KiB unacknowledged (§8.5) must hear of each step in time.
+    /// itself to 128 KiB unacknowledged (§8.5) must hear of each step in time.
     pub fn new(bytes: u32) -> Self {
         Self { left: bytes, taken: 0, owed: 0, lent: 0, batch: (bytes / 4).clamp(1, 64 * 1024) }
     }

@@ -15,7 +15,6 @@ use super::super::head::{ResponseHead, put_message_length};
 use super::super::out::Mark;
 use super::super::stream::{Finish, Outgoing, State, Stream, StreamId, Token};
 use super::room::enqueue;
-use super::share::PARTS_WINDOW;
 use super::{Connection, Event};
 use crate::status::{Certainty, Status};
 
@@ -362,9 +361,10 @@ impl Connection {
             let unacknowledged = whole.saturating_sub(self.send_window.left());
             let mut room = window.saturating_sub(unacknowledged).min(MAX_PART as u32);
             room = room.min(self.send_window.left());
-            let parts = self.parts.left(self.acknowledged());
+            // Also when it is not asked for: what is acknowledged leaves the list.
+            let share = self.share_of_parts();
             if shared {
-                room = room.min(PARTS_WINDOW.saturating_sub(parts));
+                room = room.min(share);
             }
             if batch == 0 || (room == 0 && self.next_part_has_bytes(id)) {
                 break;

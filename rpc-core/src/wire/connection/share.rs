@@ -21,16 +21,15 @@ use std::time::{Duration, Instant};
 use super::super::frame::ITEM_COST;
 use super::Connection;
 
-/// How many bytes of large messages may be unacknowledged while small ones are under way (§8.5).
-pub(super) const PARTS_WINDOW: u32 = 256 * 1024;
+/// How many bytes of large messages may be unacknowledged while small ones are under way (§8.5)…
+const PARTS_WINDOW: u32 = 128 * 1024;
 
-/// How many bytes of items, with what each costs beside its length, may be unacknowledged while calls are under way
-/// (§8.5)…
+/// …and how many of items, with what each costs beside its length, while calls are…
 const ITEMS_WINDOW: u32 = 64 * 1024;
 
 /// …or so many for each microsecond of a round trip, if that is more: a long way is to be filled, and what a call waits
 /// for is then nothing beside what it is under way.
-const ITEMS_RATE: u32 = 32;
+const RATE: u32 = 32;
 
 /// No items are added to an out-buffer that holds so many bytes while calls are under way…
 const OUT_BESIDE: usize = 32 * 1024;
@@ -121,9 +120,19 @@ impl Connection {
             return OUT_ALONE.saturating_sub(self.out.len());
         }
         let under_way = self.items.left(self.acknowledged());
-        let round_trip = self.keepalive.least_round_trip().map_or(0, |time| time.as_micros());
-        let rate = u32::try_from(round_trip).unwrap_or(u32::MAX).saturating_mul(ITEMS_RATE);
-        let window = ITEMS_WINDOW.max(rate).saturating_sub(under_way);
+        let window = self.on_this_way(ITEMS_WINDOW).saturating_sub(under_way);
         OUT_BESIDE.saturating_sub(self.out.len()).min(window as usize)
+    }
+
+    /// How many bytes of parts may be sent at the moment without being in the way of small messages that are under way.
+    pub(super) fn share_of_parts(&mut self) -> u32 {
+        let under_way = self.parts.left(self.acknowledged());
+        self.on_this_way(PARTS_WINDOW).saturating_sub(under_way)
+    }
+
+    /// A window of this size, or what passes in a round trip.
+    fn on_this_way(&self, least: u32) -> u32 {
+        let round_trip = self.keepalive.least_round_trip().map_or(0, |time| time.as_micros());
+        least.max(u32::try_from(round_trip).unwrap_or(u32::MAX).saturating_mul(RATE))
     }
 }
