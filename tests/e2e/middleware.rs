@@ -165,6 +165,31 @@ fn the_retry_bit_reaches_the_next_hop_and_stops_the_retries_there() {
 }
 
 #[test]
+fn a_layer_that_leaves_the_deadline_out_does_not_make_the_call_wait_for_ever() {
+    bench(async |bench| {
+        let forgets = || {
+            from_fn(|request: Request, next: Next| async move {
+                next.run(Request::new(request.method(), request.codec(), request.into_body())).await
+            })
+        };
+        let server = bench.serve(Server::builder().service(LabServer::new(Bed::stuck()))).await;
+        // It is sent to the one, and the other never says a word.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for to in [server.local_addr().to_string(), silent.local_addr().unwrap().to_string()] {
+            let channel = Channel::builder(to.as_str()).layer(forgets()).build().unwrap();
+            let client = LabClient::new(channel);
+            let call = async { client.run("x".into()).timeout(ms(100)).wait_for_ready().await };
+            let began = Instant::now();
+            // Whatever else wakes the task lets the call see that it is late: what counts is when.
+            let status = tokio::time::timeout(secs(5), call).await.expect("it hangs").unwrap_err();
+            assert!(began.elapsed() < secs(2), "{:?}", began.elapsed());
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+        }
+        drained(server).await;
+    });
+}
+
+#[test]
 fn a_trace_goes_on_over_hops_with_a_span_of_its_own_for_each() {
     // Somebody listens, on every thread; other tests in this process may not mind.
     let _ = tracing_subscriber::registry().try_init();

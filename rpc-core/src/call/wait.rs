@@ -3,7 +3,7 @@
 //! A timer for each call would cost more than the rest of the call: a runtime's timer wheel is one lock. So the edge
 //! of the client checks the clock each time that a call is polled, and only has to make sure that *somebody* polls it
 //! in time. While a call waits for a reply, its connection does that, with one timer for all of its calls; it says so
-//! with `will_wake_at_deadline`. Where a call is pending and nobody said so (it waits for a connection, in a layer,
+//! with `will_wake_at`. Where a call is pending and nobody said so (it waits for a connection, in a layer,
 //! between attempts) the edge arms a timer of its own.
 
 use std::cell::Cell;
@@ -20,10 +20,13 @@ thread_local! {
     static COVERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Promises, from inside of a poll that will be pending, that the task is woken when the call's deadline passes.
+/// Promises, from inside of a poll that will be pending, that the task is woken when the call's deadline passes. Who knows
+/// of no deadline promises nothing: a layer may have left it out.
 #[inline]
-pub(crate) fn will_wake_at_deadline() {
-    COVERED.set(true);
+pub(crate) fn will_wake_at(deadline: Option<Instant>) {
+    if deadline.is_some() {
+        COVERED.set(true);
+    }
 }
 
 /// Finds out whether someone below made the promise: begun before a poll, ended after it.

@@ -12,7 +12,7 @@ use tokio::task::coop;
 
 use crate::call::request::Moment;
 use crate::call::response::Took;
-use crate::call::wait::will_wake_at_deadline;
+use crate::call::wait::will_wake_at;
 use crate::call::{BoxFuture, Request, Response, Shape};
 use crate::client::cluster::Wish;
 use crate::client::destination::{Chosen, Connected, Destination};
@@ -370,7 +370,7 @@ impl Sending {
                         continue;
                     }
                     Poll::Pending => {
-                        will_wake_at_deadline();
+                        will_wake_at(request.deadline());
                         return Poll::Pending;
                     }
                 },

@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::call::request::{Deadline, Source};
-use crate::call::wait::{Alarm, Cover, will_wake_at_deadline};
+use crate::call::wait::{Alarm, Cover, will_wake_at};
 use crate::call::{MethodDescriptor, Request, Response};
 use crate::context::now;
 use crate::status::Status;
@@ -140,7 +140,7 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
             }
             Poll::Pending => {
                 // Whoever is above need not wake the task for a deadline that is this one, or later.
-                will_wake_at_deadline();
+                will_wake_at(Some(deadline.at));
                 Poll::Pending
             }
             Poll::Ready(Ok(response)) if response.is_stream() => {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use slab::Slab;
 
-use crate::call::wait::will_wake_at_deadline;
+use crate::call::wait::will_wake_at;
 use crate::context::{Context, now};
 use crate::status::{Hop, Status};
 use crate::transport::lane::Lane;
@@ -225,7 +225,7 @@ impl Future for Exchange {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
         if std::mem::take(&mut self.is_new) {
-            will_wake_at_deadline();
+            will_wake_at(self.deadline);
             return Poll::Pending;
         }
         let Some(link) = &self.link else {
@@ -239,7 +239,7 @@ impl Future for Exchange {
                     _ => *waker = Some(cx.waker().clone()),
                 }
                 drop(state);
-                will_wake_at_deadline();
+                will_wake_at(self.deadline);
                 return Poll::Pending;
             }
             Some(Slot::Done(_)) => {}

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
-use crate::call::wait::will_wake_at_deadline;
+use crate::call::wait::will_wake_at;
 use crate::context::{Context, now};
 use crate::status::{Certainty, Status};
 use crate::transport::lane::{End, Head, Lane, Reader};
@@ -85,7 +85,7 @@ impl Streamed {
     pub(crate) fn poll_head(&self, cx: &TaskContext<'_>) -> Poll<Result<Head, End>> {
         let head = self.lane.poll_head(cx);
         if head.is_pending() {
-            will_wake_at_deadline();
+            will_wake_at(self.span.deadline);
         }
         head
     }
