@@ -250,6 +250,40 @@ fn a_sender_hears_that_nobody_reads() {
 }
 
 #[test]
+fn a_deadline_that_ends_the_sender_first_is_a_deadline_all_the_same() {
+    bench(async |bench| {
+        // The task ends with the call's context, and leaves a stream that looks complete.
+        let rig = || {
+            Rig::default().down(|_| {
+                let (sender, items) = Streaming::channel(4);
+                rpc_core::spawn(async move {
+                    for n in 0.. {
+                        if sender.send(number(n)).await.is_err() {
+                            return;
+                        }
+                        tokio::time::sleep(ms(1)).await;
+                    }
+                });
+                async { Ok(items) }
+            })
+        };
+        let pair = rig().serve(&bench).await;
+        let (client, local) = (&pair.client, FlowClient::local(rig()));
+        stream::iter(0..100)
+            .for_each_concurrent(10, |n| {
+                let local = &local;
+                async move {
+                    let client = if n % 2 == 0 { client } else { local };
+                    let mut items = client.down(String::new()).timeout(ms(20 + n % 7)).await.unwrap();
+                    assert_eq!(to_error(&mut items).await.1.code(), Code::DeadlineExceeded);
+                }
+            })
+            .await;
+        pair.finish().await;
+    });
+}
+
+#[test]
 fn the_callers_context_ends_the_stream() {
     bench(async |bench| {
         let (rig, probe) = ticker();

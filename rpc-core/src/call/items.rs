@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::call::method::{CodecFns, Method};
 use crate::codec::CodecError;
 use crate::codec::body::body;
+use crate::context::Context;
 use crate::status::{Certainty, Code, Status};
 use crate::stream::{Source, Streaming, Trailing};
 
@@ -54,6 +55,12 @@ impl Label {
             code,
             format!("item {items} of the {half} of {path} cannot be expressed in {codec}: {error}"),
         )
+    }
+
+    /// The error of a reply whose context has ended before it had.
+    #[cold]
+    fn ended_early(&self) -> Option<Status> {
+        if self.half == Half::Reply { Context::current().status() } else { None }
     }
 
     /// The error of an item that cannot be decoded.
@@ -129,7 +136,8 @@ impl<T: Send> Source<Bytes> for Encode<T> {
         let item = match ready!(this.items.poll_item(cx)) {
             Some(Ok(item)) => item,
             Some(Err(status)) => return Poll::Ready(Some(Err(status))),
-            None => return Poll::Ready(None),
+            // A task that fed the stream ends with the context of the call, and seems to have said all.
+            None => return Poll::Ready(this.label.ended_early().map(Err)),
         };
         this.label.items += 1;
         let encoded = body((this.size)(&item), |out| (this.encode)(&item, out));
