@@ -38,14 +38,24 @@ where
         S::Future: Send + 'static,
     {
         fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-            // The room first: so the future may be made where it is to lie, and is not moved there.
-            let room = Box::<S::Future>::new_uninit();
-            let future = Box::write(room, self.0.clone().call(request));
-            Box::into_pin(future)
+            call_boxed(&self.0, request)
         }
     }
 
     Arc::new(Erased(service))
+}
+
+/// The call of a service that others hold as well, in the one box that all of its layers share.
+#[inline]
+pub(crate) fn call_boxed<S>(service: &S, request: Request) -> BoxFuture<Result<Response, Status>>
+where
+    S: Service<Request, Response = Response, Error = Status> + Clone,
+    S::Future: Send + 'static,
+{
+    // The room first: so the future may be made where it is to lie, and is not moved there.
+    let room = Box::<S::Future>::new_uninit();
+    let future = Box::write(room, service.clone().call(request));
+    Box::into_pin(future)
 }
 
 /// Puts a [`Cast`] round what the inner layer makes.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
-use crate::call::service::CastLayer;
+use crate::call::service::{CastLayer, call_boxed};
 use crate::call::{BoxFuture, Request, Response};
 use crate::server::Serve;
 use crate::status::Status;
@@ -50,7 +50,7 @@ where
 {
     fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>> {
         let emptied = Request::new(request.method, request.codec, Bytes::new());
-        Box::pin(self.0.clone().call(std::mem::replace(request, emptied)))
+        call_boxed(&self.0, std::mem::replace(request, emptied))
     }
 }
 
