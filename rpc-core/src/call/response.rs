@@ -21,16 +21,17 @@ pub struct Response {
 /// What a call took: its [`Timings`] before they are reckoned, for hardly any caller asks for them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Took {
-    pub(crate) queue: Duration,
-    pub(crate) handler: Duration,
+    /// As the server told it, in microseconds.
+    pub(crate) queue: u64,
+    pub(crate) handler: u64,
     /// When the request was handed to the connection, and when the answer came; `None` on the server.
     pub(crate) span: Option<(Instant, Instant)>,
 }
 
 impl Took {
     pub(crate) fn timings(&self) -> Timings {
-        let &Self { queue, handler, span } = self;
-        let whole = span.map_or(Duration::ZERO, |(from, to)| to.saturating_duration_since(from));
+        let (queue, handler) = (Duration::from_micros(self.queue), Duration::from_micros(self.handler));
+        let whole = self.span.map_or(Duration::ZERO, |(from, to)| to.saturating_duration_since(from));
         Timings { queue, handler, network: whole.saturating_sub(queue).saturating_sub(handler) }
     }
 }

@@ -23,6 +23,7 @@ use crate::transport::driver::Answer;
 use crate::transport::lane::Lane;
 use crate::transport::link::Link;
 use crate::transport::pump::{Pump, Pumped};
+use crate::wire::field::micros;
 use crate::wire::{ResponseHead, StreamId, Token};
 
 type Handler = BoxFuture<Result<Response, Status>>;
@@ -101,13 +102,14 @@ impl Call {
                 if let Some(own) = own {
                     metadata.extend(own);
                 }
-                (ResponseHead { status: None, queue, handler, metadata }, body)
+                (ResponseHead { status: None, queue: micros(queue), handler: micros(handler), metadata }, body)
             }
             Err(status) => {
                 let mut status = self.outgoing(status, queue, handler);
                 if let Some(own) = own {
                     status.metadata_mut().extend(own);
                 }
+                let (queue, handler) = (micros(queue), micros(handler));
                 (
                     ResponseHead { status: Some(status), queue, handler, metadata: Metadata::new() },
                     Bytes::new(),
@@ -119,20 +121,18 @@ impl Call {
 
     /// The head of an answer that is a stream.
     fn head(&self, response: Response, handler: Duration) -> ResponseHead {
-        let queue = self.started.saturating_duration_since(self.received);
         let (_, metadata, _) = response.into_parts();
-        ResponseHead { status: None, queue, handler, metadata }
+        ResponseHead { status: None, queue: micros(self.queue()), handler: micros(handler), metadata }
     }
 
     /// What stands at the end of such an answer.
     fn closing_head(&self, result: Result<Metadata, Status>, handler: Duration) -> ResponseHead {
         self.route.counters.ended(result.is_ok(), handler);
         match result {
-            Ok(metadata) => ResponseHead { handler, metadata, ..ResponseHead::default() },
+            Ok(metadata) => ResponseHead { handler: micros(handler), metadata, ..ResponseHead::default() },
             Err(status) => {
-                let queue = self.started.saturating_duration_since(self.received);
-                let status = Some(self.outgoing(status, queue, handler));
-                ResponseHead { status, handler, ..ResponseHead::default() }
+                let status = Some(self.outgoing(status, self.queue(), handler));
+                ResponseHead { status, handler: micros(handler), ..ResponseHead::default() }
             }
         }
     }

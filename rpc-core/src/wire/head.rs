@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{Field, Reader, micros, put_bytes, put_length, put_number};
+use super::field::{Field, Numbers, Reader, micros, put_bytes, put_length, put_number};
 use super::method::{MAX_NAME, Naming};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Detail, Hop, Status};
@@ -82,28 +82,29 @@ impl RequestHead {
     /// Appends the fields.
     #[inline]
     pub(crate) fn encode(&self, naming: Naming, limit: TimeLimit, out: &mut BytesMut) {
-        match naming {
-            Naming::Number(number) => put_number(out, key::METHOD, u64::from(number)),
-            Naming::Bind(number) => {
-                put_number(out, key::METHOD, u64::from(number));
-                put_bytes(out, key::METHOD_NAME, self.path.as_bytes());
-            }
-            Naming::Name => put_bytes(out, key::METHOD_NAME, self.path.as_bytes()),
+        let mut numbers = Numbers::<50>::new();
+        if let Naming::Number(number) | Naming::Bind(number) = naming {
+            numbers.put(key::METHOD, u64::from(number));
+        }
+        if let Naming::Name | Naming::Bind(_) = naming {
+            numbers.flush(out);
+            put_bytes(out, key::METHOD_NAME, self.path.as_bytes());
         }
         if self.codec != 0 {
-            put_number(out, key::CODEC, u64::from(self.codec));
+            numbers.put(key::CODEC, u64::from(self.codec));
         }
         match limit {
             TimeLimit::None => {}
-            TimeLimit::Remaining(micros) => put_number(out, key::TIMEOUT, micros),
-            TimeLimit::At(micros) => put_number(out, key::DEADLINE, micros),
+            TimeLimit::Remaining(micros) => numbers.put(key::TIMEOUT, micros),
+            TimeLimit::At(micros) => numbers.put(key::DEADLINE, micros),
         }
         if self.attempt != 0 {
-            put_number(out, key::ATTEMPT, u64::from(self.attempt));
+            numbers.put(key::ATTEMPT, u64::from(self.attempt));
         }
         if self.is_retry {
-            put_number(out, key::RETRY, 1);
+            numbers.put(key::RETRY, 1);
         }
+        numbers.flush(out);
         if let Some(trace) = &self.trace {
             put_bytes(out, key::TRACE, trace);
         }
@@ -199,10 +200,10 @@ impl RequestFields {
 pub struct ResponseHead {
     /// The error, if the call failed.
     pub status: Option<Status>,
-    /// How long the request waited for its handler.
-    pub queue: Duration,
-    /// How long it was in its handler.
-    pub handler: Duration,
+    /// How long the request waited for its handler, in microseconds: as it travels, for hardly anybody asks.
+    pub queue: u64,
+    /// How long it was in its handler, in microseconds.
+    pub handler: u64,
     /// The metadata of a reply; an error carries its own.
     pub metadata: Metadata,
 }
@@ -215,12 +216,14 @@ impl ResponseHead {
 
     #[inline]
     pub(crate) fn encode(&self, out: &mut BytesMut) {
-        if !self.queue.is_zero() {
-            put_number(out, key::QUEUE, micros(self.queue));
+        let mut numbers = Numbers::<20>::new();
+        if self.queue != 0 {
+            numbers.put(key::QUEUE, self.queue);
         }
-        if !self.handler.is_zero() {
-            put_number(out, key::HANDLER, micros(self.handler));
+        if self.handler != 0 {
+            numbers.put(key::HANDLER, self.handler);
         }
+        numbers.flush(out);
         if let Some(status) = &self.status {
             put_status(out, status);
         }
@@ -254,8 +257,8 @@ impl ResponseHead {
         // Most have nothing but the times, and need no place for what an error has.
         for field in Reader::new(header) {
             match field.map(|field| (field.key, field.number())) {
-                Ok((key::QUEUE, Some(number))) => self.queue = Duration::from_micros(number),
-                Ok((key::HANDLER, Some(number))) => self.handler = Duration::from_micros(number),
+                Ok((key::QUEUE, Some(number))) => self.queue = number,
+                Ok((key::HANDLER, Some(number))) => self.handler = number,
                 _ => return self.decode_all(header, max_metadata),
             }
         }
@@ -272,8 +275,8 @@ impl ResponseHead {
             let number =
                 || field.number().ok_or(Cow::Borrowed("a number in the header is longer than 8 bytes"));
             match field.key {
-                key::QUEUE => self.queue = Duration::from_micros(number()?),
-                key::HANDLER => self.handler = Duration::from_micros(number()?),
+                key::QUEUE => self.queue = number()?,
+                key::HANDLER => self.handler = number()?,
                 key::CODE => code = Some(number()?),
                 key::LENGTH => length = Some(number()?),
                 key::COMPRESSION if number()? != 0 => {

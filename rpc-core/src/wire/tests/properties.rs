@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn response_heads_come_back(queue in micros(), handler in micros(), status in status(), ok: bool, metadata in metadata()) {
+    fn response_heads_come_back(queue: u64, handler: u64, status in status(), ok: bool, metadata in metadata()) {
         let mut head = ResponseHead { status: None, queue, handler, metadata };
         if !ok {
             head.metadata = Metadata::new();

@@ -109,8 +109,8 @@ fn made() -> Vec<(&'static str, Frame)> {
         &["request", "request_by_number", "request_stream", "request_oneway"],
         &mut frames,
     );
-    let mut reply = ResponseHead { queue: Duration::from_micros(15), ..ResponseHead::default() };
-    reply.handler = Duration::from_micros(300);
+    let mut reply = ResponseHead { queue: 15, ..ResponseHead::default() };
+    reply.handler = 300;
     reply.metadata.insert("served-by", "b2").unwrap();
     server.respond(now, StreamId(1), &reply, "reply".into(), true);
     let mut status = Status::not_found("no user 7").with_certainty(Certainty::Executed);
@@ -260,7 +260,7 @@ fn the_decoder_understands_the_golden_bytes() {
         panic!("{events:?}");
     };
     assert_eq!((&body[..], reply.metadata.get("served-by")), (&b"reply"[..], Some("b2")));
-    assert_eq!((reply.queue, reply.handler), (Duration::from_micros(15), Duration::from_micros(300)));
+    assert_eq!((reply.queue, reply.handler), (15, 300));
     let status = error.status.as_ref().unwrap();
     assert_eq!((status.message(), status.certainty()), ("no user 7", Certainty::Executed));
     assert_eq!((status.details().len(), status.hops()[0].queue), (1, Some(Duration::from_micros(9))));
