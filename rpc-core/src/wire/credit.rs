@@ -107,6 +107,18 @@ impl ReceiveWindow {
         Ok(())
     }
 
+    /// Notes that bytes have come and were consumed at once; whether so much is owed that it should be granted again, with
+    /// [`flush`](Self::flush). Of a window of which nothing was lent.
+    ///
+    /// # Errors
+    /// [`Overrun`] if the peer was not granted that many.
+    #[inline]
+    pub fn pass(&mut self, bytes: u32) -> Result<bool, Overrun> {
+        self.left = self.left.checked_sub(bytes).ok_or(Overrun)?;
+        self.owed = self.owed.saturating_add(bytes);
+        Ok(self.owed >= self.batch)
+    }
+
     /// Notes that bytes which came have been consumed; more than came cannot be.
     #[inline]
     pub fn consume(&mut self, bytes: u32) -> Consumed {

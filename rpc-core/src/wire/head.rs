@@ -153,7 +153,7 @@ pub(crate) struct RequestFields {
 
 impl RequestFields {
     /// Reads a header into fields that are empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(&mut self, header: &[u8], max_metadata: usize) {
         for field in Reader::new(header) {
             let read = match field {
@@ -265,7 +265,7 @@ impl ResponseHead {
         Ok(None)
     }
 
-    #[inline(never)]
+    #[cold]
     fn decode_all(&mut self, header: &[u8], max_metadata: usize) -> Result<Option<u64>, Cow<'static, str>> {
         let mut length = None;
         let mut code = None;
@@ -342,6 +342,7 @@ pub(crate) fn message_length(header: &[u8]) -> Option<u64> {
     Reader::new(header).flatten().find(|field| field.key == key::LENGTH)?.number()
 }
 
+#[cold]
 fn put_status(out: &mut BytesMut, status: &Status) {
     put_number(out, key::CODE, status.code() as u64);
     if status.certainty() != Certainty::Unknown {
@@ -380,6 +381,7 @@ fn split_name(value: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(*len))
 }
 
+#[inline(never)]
 fn put_metadata(out: &mut BytesMut, metadata: &Metadata) {
     for (name, value) in metadata.iter_raw() {
         put_named(out, key::METADATA, name, value);

@@ -75,11 +75,16 @@ impl Names {
     pub(crate) fn check(&self, number: u64) -> Result<u32, ConnectionError> {
         match u32::try_from(number) {
             Ok(small) if (small as usize) < self.0.len() => Ok(small),
-            _ => Err(ConnectionError::ours(
-                ErrorCode::Protocol,
-                format!("method {number} is used, but only {} are bound", self.0.len()),
-            )),
+            _ => Err(self.unbound(number)),
         }
+    }
+
+    #[cold]
+    fn unbound(&self, number: u64) -> ConnectionError {
+        ConnectionError::ours(
+            ErrorCode::Protocol,
+            format!("method {number} is used, but only {} are bound", self.0.len()),
+        )
     }
 
     /// The name of a number.

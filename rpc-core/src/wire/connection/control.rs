@@ -28,10 +28,12 @@ pub(super) fn oneway_cost(length: usize) -> u32 {
     ONEWAY_BASE + length.min(ONEWAY_MOST) as u32
 }
 
+#[cold]
 pub(super) fn protocol(message: impl Into<String>) -> ConnectionError {
     ConnectionError::ours(ErrorCode::Protocol, message)
 }
 
+#[cold]
 pub(super) fn overrun(what: &str) -> ConnectionError {
     ConnectionError::ours(
         ErrorCode::FlowControl,
@@ -285,21 +287,24 @@ impl Connection {
         Ok(())
     }
 
+    /// Grants what has come on the connection.
+    #[cold]
+    fn grant_connection(&mut self) {
+        self.ungranted = 0;
+        if let Some(grant) = self.receive_window.flush() {
+            self.send_bare(Kind::CREDIT, 0, StreamId(0), &grant.to_le_bytes());
+        }
+    }
+
     /// Notes that bytes of a body came on the connection, and grants them again: they have reached their stream's
     /// buffer, whose own credit bounds it.
     #[inline]
     pub(super) fn received(&mut self, bytes: usize) -> Result<(), ConnectionError> {
         let bytes = bytes as u32;
-        self.receive_window.receive(bytes).map_err(|_| overrun("connection"))?;
+        let is_due = self.receive_window.pass(bytes).map_err(|_| overrun("connection"))?;
         self.ungranted += bytes + PREFIX as u32;
-        let mut grant = self.receive_window.consume(bytes).grant;
-        if grant.is_none() && self.ungranted >= GRANT {
-            grant = self.receive_window.flush();
-            self.ungranted = 0;
-        }
-        if let Some(grant) = grant {
-            self.ungranted = 0;
-            self.send_bare(Kind::CREDIT, 0, StreamId(0), &grant.to_le_bytes());
+        if is_due || self.ungranted >= GRANT {
+            self.grant_connection();
         }
         Ok(())
     }

@@ -142,20 +142,16 @@ pub enum Event {
 /// Who waits for the answers to our calls. To hand a whole answer over where it is read is most of what a client's
 /// connection does; as an event it would be moved twice more (130 instructions a call).
 pub(crate) trait Answers {
-    /// Whether the answer to this call is handed over; if not it becomes an [`Event::Response`].
-    fn takes(&self, token: Token) -> bool;
-
-    /// The whole answer, with which the call's stream is closed.
-    fn answer(&mut self, token: Token, head: ResponseHead, body: Bytes);
+    /// Takes the whole answer to this call, whose stream is closed, out of where it is, if somebody waits for it; whether it
+    /// did. If not it becomes an [`Event::Response`].
+    fn answer(&mut self, token: Token, head: &mut ResponseHead, body: &mut Bytes) -> bool;
 }
 
 /// Nobody: all answers become events.
 impl Answers for () {
-    fn takes(&self, _: Token) -> bool {
+    fn answer(&mut self, _: Token, _: &mut ResponseHead, _: &mut Bytes) -> bool {
         false
     }
-
-    fn answer(&mut self, _: Token, _: ResponseHead, _: Bytes) {}
 }
 
 /// A request that came.

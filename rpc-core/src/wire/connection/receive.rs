@@ -163,7 +163,7 @@ impl Connection {
     }
 
     /// Why a request that could be read is refused all the same, if it is.
-    #[inline]
+    #[inline(always)]
     fn admit(&self, id: StreamId, total: u64, here: usize, oneway: bool) -> Option<Status> {
         if total > u64::from(self.config.max_message) {
             return Some(Status::resource_exhausted(format!(
@@ -195,6 +195,7 @@ impl Connection {
     }
 
     /// When the time of a request is up that says this of itself.
+    #[inline(always)]
     fn read_limit(&self, limit: TimeLimit, began: Instant) -> Option<Instant> {
         match limit {
             TimeLimit::None => None,
@@ -214,7 +215,7 @@ impl Connection {
         prefix: &Prefix,
         head: &mut ResponseHead,
         length: Result<Option<u64>, Cow<'static, str>>,
-        body: Bytes,
+        mut body: Bytes,
         answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
         let (id, flags) = (StreamId(prefix.stream), prefix.flags);
@@ -265,10 +266,9 @@ impl Connection {
             return Ok(());
         }
         if end {
-            self.free(id);
+            self.take_out(id);
             self.open_pending(now);
-            if answers.takes(token) {
-                answers.answer(token, std::mem::take(head), body);
+            if answers.answer(token, head, &mut body) {
                 return Ok(());
             }
         } else {

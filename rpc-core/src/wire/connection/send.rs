@@ -125,7 +125,7 @@ impl Connection {
             }
             self.finish_frame(mark, Kind::RESPONSE, flags, id.0, &body);
             if end {
-                self.free(id);
+                self.take_out(id);
             } else if let Some(stream) = self.streams.get_mut(id) {
                 stream.send = send;
                 stream.answered = true;
@@ -301,8 +301,13 @@ impl Connection {
     }
 
     /// Removes a stream, and gives back all that it held.
-    #[inline]
     pub(super) fn free(&mut self, id: StreamId) -> Option<Freed> {
+        self.take_out(id)
+    }
+
+    /// The same, within the functions that end most calls.
+    #[inline(always)]
+    pub(super) fn take_out(&mut self, id: StreamId) -> Option<Freed> {
         let take = |stream: &mut Stream| {
             let &mut Stream { token, state, oneway, buffered, unread, .. } = stream;
             (token, state, oneway, buffered, unread, stream.inbox.take())
