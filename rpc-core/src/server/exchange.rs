@@ -102,7 +102,10 @@ impl Call {
                 if let Some(own) = own {
                     metadata.extend(own);
                 }
-                (ResponseHead { status: None, queue: micros(queue), handler: micros(handler), metadata }, body)
+                (
+                    ResponseHead { status: None, queue: micros(queue), handler: micros(handler), metadata },
+                    body,
+                )
             }
             Err(status) => {
                 let mut status = self.outgoing(status, queue, handler);

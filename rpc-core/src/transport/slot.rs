@@ -135,7 +135,9 @@ pub(super) struct Waiting<'a> {
 impl Answers for Waiting<'_> {
     #[inline(always)]
     fn answer(&mut self, token: Token, head: &mut ResponseHead, body: &mut Bytes) -> bool {
-        let Some(slot @ Slot::Waiting { .. }) = self.calls.list.get_mut(token.0 as usize) else { return false };
+        let Some(slot @ Slot::Waiting { .. }) = self.calls.list.get_mut(token.0 as usize) else {
+            return false;
+        };
         let (head, body) = (std::mem::take(head), std::mem::take(body));
         let done = Slot::Done(Outcome::Answer { head, body, at: self.now });
         if let Slot::Waiting { waker: Some(waker), .. } = std::mem::replace(slot, done) {

@@ -53,7 +53,7 @@ impl Token {
     pub const NONE: Self = Self(u32::MAX);
 }
 
-/// What is kept for an open stream. One that carries a small call has none of the boxes.
+/// What is kept for an open stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) token: Token,
@@ -61,31 +61,85 @@ pub(crate) struct Stream {
     /// The place in all that we sent at which the request message ends; `u64::MAX` while parts of it are to come.
     /// Tells, when the connection dies, whether the peer can have the request.
     pub(crate) ends_at: u64,
-    pub(crate) send: SendWindow,
-    pub(crate) receive: ReceiveWindow,
     /// Bytes that count against `max_buffered` until the stream is closed: the request, what of the items was lent,
     /// and what waits to be sent.
     pub(crate) buffered: usize,
-    /// What of the window are items, or parts of one, that the reader has not taken.
-    pub(crate) unread: u32,
     pub(crate) state: State,
     /// What a oneway request holds of the credit for such requests; `None` if it is answered.
     pub(crate) oneway: Option<u32>,
     /// Whether the peer's half has ended.
     pub(crate) peer_ended: bool,
-    /// Whether we told the peer to end its half (§9.4): what still comes of it is dropped.
-    pub(crate) stopped: bool,
     /// Whether our half has ended, or will with what is in the outbox: nothing may be added. On a stream of the peer's
     /// it says as well that the handler is done.
     pub(crate) ended: bool,
     /// Whether the RESPONSE has come, or has gone out: items may follow it.
     pub(crate) answered: bool,
+    /// What more than a frame each way takes. Made when it is first needed, which is never for a small call with one message
+    /// each way.
+    pub(crate) flow: Option<Box<Flow>>,
+}
+
+/// The flow control of a stream that carries more than one frame each way.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(crate) send: SendWindow,
+    pub(crate) receive: ReceiveWindow,
+    /// What of the window are items, or parts of one, that the reader has not taken.
+    pub(crate) unread: u32,
+    /// Whether we told the peer to end its half (§9.4): what still comes of it is dropped.
+    pub(crate) stopped: bool,
     /// Whether a producer of items waits for [`Event::Sendable`](super::Event::Sendable).
     pub(crate) blocked: bool,
     /// Messages that wait for credit, or for their turn.
     pub(crate) outbox: Option<Box<Outbox>>,
     /// The message that is coming in parts.
     pub(crate) inbox: Option<Box<Inbox>>,
+}
+
+/// The credit that each stream has to begin with, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grants {
+    /// What the peer grants.
+    pub(crate) send: u32,
+    /// What this side grants.
+    pub(crate) receive: u32,
+}
+
+impl Stream {
+    /// The stream's flow control; its windows are whole if it had none.
+    #[inline]
+    pub(crate) fn flow(&mut self, grants: Grants) -> &mut Flow {
+        self.flow.get_or_insert_with(|| Box::new(Flow::new(grants)))
+    }
+
+    /// The message that is coming in parts.
+    pub(crate) fn inbox(&mut self) -> Option<&mut Inbox> {
+        self.flow.as_mut()?.inbox.as_deref_mut()
+    }
+
+    /// Messages that wait for credit, or for their turn.
+    pub(crate) fn outbox(&mut self) -> Option<&mut Outbox> {
+        self.flow.as_mut()?.outbox.as_deref_mut()
+    }
+
+    /// Takes the messages out that wait.
+    pub(crate) fn take_outbox(&mut self) -> Option<Box<Outbox>> {
+        self.flow.as_mut()?.outbox.take()
+    }
+}
+
+impl Flow {
+    pub(crate) fn new(grants: Grants) -> Self {
+        Self {
+            send: SendWindow::new(grants.send),
+            receive: ReceiveWindow::new(grants.receive),
+            unread: 0,
+            stopped: false,
+            blocked: false,
+            outbox: None,
+            inbox: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -101,6 +101,11 @@ impl<T> Table<T> {
         value
     }
 
+    #[cold]
+    fn remove_slow(&mut self, id: StreamId) -> Option<T> {
+        if self.overflow.is_empty() { None } else { self.remove(id) }
+    }
+
     /// A burst must not cost its memory for as long as the connection lives.
     #[inline]
     fn shrink(&mut self) {
@@ -111,7 +116,7 @@ impl<T> Table<T> {
 
     /// Removes a stream; what `last` takes out of it. It is dropped where it lies: moving it out costs more than all the
     /// rest of closing it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn close<R>(&mut self, id: StreamId, last: impl FnOnce(&mut T) -> R) -> Option<R> {
         let place = self.place(id);
         if let Some(slot) = self.slots.get_mut(place)
@@ -126,7 +131,7 @@ impl<T> Table<T> {
             }
             return Some(result);
         }
-        if self.overflow.is_empty() { None } else { self.remove(id).map(|mut value| last(&mut value)) }
+        self.remove_slow(id).map(|mut value| last(&mut value))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (StreamId, &T)> {

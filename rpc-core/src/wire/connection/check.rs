@@ -1,7 +1,7 @@
 //! What must be true of a connection at any time, for tests and fuzzers.
 
 use super::super::inbox::{CLAIM, Place};
-use super::super::stream::{State, StreamId};
+use super::super::stream::{Flow, State, StreamId};
 use super::Connection;
 
 /// Both ends of a window, in bytes.
@@ -24,10 +24,14 @@ impl Connection {
             None => (self.send_window, self.receive_window),
             Some(id) => {
                 let (_, stream) = self.streams.iter().find(|(found, _)| *found == id)?;
-                if stream.stopped {
-                    return None;
+                match &stream.flow {
+                    Some(flow) if flow.stopped => return None,
+                    Some(flow) => (flow.send, flow.receive),
+                    None => {
+                        let Flow { send, receive, .. } = Flow::new(self.grants());
+                        (send, receive)
+                    }
                 }
-                (stream.send, stream.receive)
             }
         };
         Some(Credit { send: send.left(), receive: receive.left(), owed: receive.owed() })
@@ -70,8 +74,9 @@ impl Connection {
                 (_, Some(cost)) => oneway += u64::from(cost),
             }
             used[side] += stream.buffered;
-            unread += u64::from(stream.unread);
-            if let Some(inbox) = &stream.inbox {
+            let Some(flow) = &stream.flow else { continue };
+            unread += u64::from(flow.unread);
+            if let Some(inbox) = &flow.inbox {
                 used[side] += inbox.held;
                 if inbox.place != Place::Reserved {
                     waiting[side] += inbox.held;
@@ -82,11 +87,11 @@ impl Connection {
                     return Err(format!("{} bytes of room for {}", inbox.capacity(), inbox.here));
                 }
             }
-            let window = stream.receive;
+            let window = flow.receive;
             let granted = u64::from(self.config.stream_credit) + u64::from(window.lent());
             let sum = u64::from(window.left()) + u64::from(window.taken()) + u64::from(window.owed());
             is(&format!("the receive window of stream {id}"), sum, granted)?;
-            let outbox = stream.outbox.as_ref();
+            let outbox = flow.outbox.as_ref();
             if outbox.is_some_and(|outbox| outbox.messages.is_empty()) {
                 return Err(format!("stream {id} has an empty outbox"));
             }

@@ -131,7 +131,9 @@ impl Connection {
         let waiting: Vec<_> = self.streams.iter().map(|(id, _)| id).collect();
         for id in waiting {
             if let Some(stream) = self.streams.get_mut(id) {
-                let _ = stream.send.grant(grant);
+                if let Some(flow) = &mut stream.flow {
+                    let _ = flow.send.grant(grant);
+                }
             }
             self.queue_turn(id);
             self.unblock(id);
@@ -154,7 +156,7 @@ impl Connection {
         if stream.state == State::Cancelled {
             return Ok(());
         }
-        if stream.peer_ended || stream.inbox.is_some() || (local && !stream.answered) {
+        if stream.peer_ended || stream.inbox().is_some() || (local && !stream.answered) {
             return Err(protocol(format!(
                 "END on stream {id} before the response, in the middle of a message, or for the second time"
             )));
@@ -218,7 +220,7 @@ impl Connection {
                 if let Some(stream) = self.streams.get_mut(id) {
                     stream.state = State::Cancelled;
                     stream.deadline = None;
-                    stream.outbox = None;
+                    stream.take_outbox();
                     self.events.push_back(Event::Cancelled { stream: id, reason });
                 }
             }
@@ -259,8 +261,9 @@ impl Connection {
         if !self.was_opened(id) {
             return Err(protocol(format!("CREDIT for stream {id}, which was not opened")));
         }
+        let grants = self.grants();
         if let Some(stream) = self.streams.get_mut(id) {
-            stream.send.grant(bytes).map_err(too_much)?;
+            stream.flow(grants).send.grant(bytes).map_err(too_much)?;
             self.queue_turn(id);
             self.unblock(id);
         }

@@ -36,7 +36,7 @@ use super::keepalive::Keepalive;
 use super::method::{Bound, Names};
 use super::out::Transmit;
 use super::settings::{Config, Settings};
-use super::stream::{Stream, StreamId, Token};
+use super::stream::{Grants, Stream, StreamId, Token};
 use super::table::Table;
 use crate::status::Status;
 
@@ -505,6 +505,12 @@ impl Connection {
     #[inline]
     pub fn written(&mut self, bytes: usize) {
         self.written += bytes as u64;
+    }
+
+    /// What a stream may send and receive before more is granted.
+    #[inline]
+    fn grants(&self) -> Grants {
+        Grants { send: self.peer.stream_credit, receive: self.config.stream_credit }
     }
 
     /// Whether this side opened the stream, or would.

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::super::credit::{ReceiveWindow, SendWindow};
 use super::super::error::CancelReason;
 use super::super::frame::{Kind, MAX_FRAME_BODY, flag};
 use super::super::head::{RequestHead, TimeLimit, put_message_length};
@@ -299,8 +298,7 @@ impl Connection {
         let naming = self.bound.name(head.method, head.path, self.peer.max_methods);
         let limit = self.limit(now, head);
         let id = StreamId(self.next_local);
-        let mut send = SendWindow::new(self.peer.stream_credit);
-        let whole = self.fits(&mut send, length);
+        let whole = self.fits(self.peer.stream_credit, length);
 
         let (mark, header) = self.out.begin(head.size_hint() + length.min(1024));
         head.encode(naming, limit, header);
@@ -342,9 +340,11 @@ impl Connection {
         if whole && options.oneway {
             return Ok(Opened::Handed);
         }
-        self.insert_local(id, options, head.deadline, send);
+        self.insert_local(id, options, head.deadline);
         if !whole {
             self.send_in_parts(id, body, options.end);
+        } else if !options.end {
+            self.count_first(id, length as u32);
         }
         Ok(Opened::Stream(id))
     }
@@ -352,15 +352,25 @@ impl Connection {
     /// The request's frame said how long the message is; all of it is still to come.
     #[cold]
     fn send_in_parts(&mut self, id: StreamId, body: &Bytes, end: bool) {
+        let grants = self.grants();
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.ends_at = u64::MAX;
         let outgoing = Outgoing { body: body.clone(), begun: true, end };
-        stream.outbox.get_or_insert_default().messages.push_back(outgoing);
+        stream.flow(grants).outbox.get_or_insert_default().messages.push_back(outgoing);
         self.queue_turn(id);
     }
 
+    /// The first message, before items, counts against their credit.
+    #[cold]
+    fn count_first(&mut self, id: StreamId, length: u32) {
+        let grants = self.grants();
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.flow(grants).send.take(length);
+        }
+    }
+
     #[inline]
-    fn insert_local(&mut self, id: StreamId, options: Open, deadline: Option<Instant>, send: SendWindow) {
+    fn insert_local(&mut self, id: StreamId, options: Open, deadline: Option<Instant>) {
         if let Some(deadline) = deadline {
             self.note_deadline(deadline);
         }
@@ -374,31 +384,23 @@ impl Connection {
                 token: options.token,
                 deadline,
                 ends_at: self.queued,
-                send,
-                receive: ReceiveWindow::new(self.config.stream_credit),
                 buffered: 0,
-                unread: 0,
                 state: State::Open,
                 oneway: options.oneway.then_some(0),
                 peer_ended: false,
-                stopped: false,
                 ended: options.end,
                 answered: false,
-                blocked: false,
-                outbox: None,
-                inbox: None,
+                flow: None,
             },
         );
     }
 
-    /// Takes the credit for a message of this length, if it may go in one frame and at once.
+    /// Takes the connection's credit for a message of this length, if it may go in one frame and at once; `credit` is the
+    /// stream's.
     #[inline]
-    pub(super) fn fits(&mut self, send: &mut SendWindow, length: usize) -> bool {
+    pub(super) fn fits(&mut self, credit: u32, length: usize) -> bool {
         length == 0
-            || (length <= MAX_FRAME_BODY
-                && length <= send.left() as usize
-                && self.send_window.take(length as u32)
-                && send.take(length as u32))
+            || (length <= MAX_FRAME_BODY && length <= credit as usize && self.send_window.take(length as u32))
     }
 
     /// The time limit to write for this deadline (§6.3).

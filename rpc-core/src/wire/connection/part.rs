@@ -118,10 +118,10 @@ impl Connection {
             return None;
         }
         let id = StreamId(prefix.stream);
-        let stream = self.streams.get_mut(id).filter(|stream| !stream.stopped)?;
-        let inbox = stream.inbox.as_mut().filter(|inbox| inbox.place == Place::Reserved)?;
+        let flow = self.streams.get_mut(id)?.flow.as_mut().filter(|flow| !flow.stopped)?;
+        let inbox = flow.inbox.as_mut().filter(|inbox| inbox.place == Place::Reserved)?;
         let (whole, total) = (inbox.here + length, inbox.total as usize);
-        if prefix.body > stream.receive.left() || whole > total || (!more && whole < total) {
+        if prefix.body > flow.receive.left() || whole > total || (!more && whole < total) {
             return None;
         }
         let mut bytes = inbox.lend(length + PREFIX);
@@ -142,14 +142,14 @@ impl Connection {
         input.extend_from_slice(bytes.get(whole..).unwrap_or_default());
         bytes.truncate(whole);
         self.received(length as usize)?;
-        let Some(stream) = self.streams.get_mut(id) else {
+        let Some(flow) = self.streams.get_mut(id).and_then(|stream| stream.flow.as_mut()) else {
             buffer::give(bytes);
             return Ok(());
         };
-        if stream.stopped || stream.inbox.is_some() {
-            stream.receive.receive(length).map_err(|_| overrun("stream"))?;
+        if flow.stopped || flow.inbox.is_some() {
+            flow.receive.receive(length).map_err(|_| overrun("stream"))?;
         }
-        let Some(inbox) = &mut stream.inbox else {
+        let Some(inbox) = &mut flow.inbox else {
             buffer::give(bytes);
             return Ok(());
         };

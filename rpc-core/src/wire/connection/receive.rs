@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::credit::{ReceiveWindow, SendWindow};
 use super::super::error::{CancelReason, ConnectionError, ErrorCode};
 use super::super::frame::{ITEM_COST, Kind, Prefix, flag};
 use super::super::head::{RequestFields, ResponseHead, TimeLimit, message_length};
 use super::super::inbox::InboxOf;
-use super::super::stream::{State, Stream, StreamId, Token};
+use super::super::stream::{Flow, State, Stream, StreamId, Token};
 use super::control::{oneway_cost, overrun, protocol};
 use super::{Answers, Connection, Event, Incoming};
 use crate::status::{Certainty, Status};
@@ -88,8 +87,9 @@ impl Connection {
         if let Some(cost) = cost {
             self.receive_oneway.receive(cost).map_err(|_| overrun("connection for oneway requests"))?;
         }
-        let mut receive = ReceiveWindow::new(self.config.stream_credit);
-        receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
+        if body.len() as u32 > self.config.stream_credit {
+            return Err(overrun("stream"));
+        }
         let deadline = self.read_limit(limit, began);
         let refusal = match total {
             None => {
@@ -117,20 +117,18 @@ impl Connection {
             token: Token::NONE,
             deadline,
             ends_at: 0,
-            send: SendWindow::new(self.peer.stream_credit),
-            receive,
             buffered: 0,
-            unread: 0,
             state: State::Running,
             oneway: cost,
             peer_ended: end && !more,
-            stopped: false,
             ended: false,
             answered: false,
-            blocked: false,
-            outbox: None,
-            inbox: None,
+            flow: None,
         };
+        if more || !end {
+            // Not above the credit, which was looked at.
+            let _ = stream.flow(self.grants()).receive.receive(body.len() as u32);
+        }
         if !oneway {
             self.remote_open += 1;
         }
@@ -223,6 +221,7 @@ impl Connection {
         if id.0 == 0 || !self.is_local(id) || !self.was_opened(id) {
             return Err(protocol(format!("a response on stream {id}, which was not opened")));
         }
+        let grants = self.grants();
         let Some(stream) = self.streams.get_mut(id) else {
             // It crossed our cancel, or the stream's deadline.
             return Ok(());
@@ -234,8 +233,15 @@ impl Connection {
             return Err(protocol(format!("a response to the oneway request on stream {id}")));
         }
         stream.answered = true;
-        stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
         let (end, more, token) = (flags & flag::END != 0, flags & flag::MORE != 0, stream.token);
+        let bytes = body.len() as u32;
+        let in_window = match &mut stream.flow {
+            None if end && !more => bytes <= self.config.stream_credit,
+            _ => stream.flow(grants).receive.receive(bytes).is_ok(),
+        };
+        if !in_window {
+            return Err(overrun("stream"));
+        }
         let length = match length {
             Ok(length) => length,
             Err(reason) => {
@@ -314,18 +320,19 @@ impl Connection {
             return Err(protocol(format!("data on stream {id}, which was not opened")));
         }
         let local = self.is_local(id);
-        let max = self.config.max_message;
+        let (max, grants) = (self.config.max_message, self.grants());
         let Some(stream) = self.streams.get_mut(id) else {
             // Late: the stream was answered or given up while this was under way.
             return Ok(());
         };
-        if stream.stopped {
+        let flow = stream.flow.get_or_insert_with(|| Box::new(Flow::new(grants)));
+        if flow.stopped {
             // It crossed our stop. Nothing of it is kept.
             stream.peer_ended |= end;
-            return stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"));
+            return flow.receive.receive(body.len() as u32).map_err(|_| overrun("stream"));
         }
-        if let Some(inbox) = &mut stream.inbox {
-            stream.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
+        if let Some(inbox) = &mut flow.inbox {
+            flow.receive.receive(body.len() as u32).map_err(|_| overrun("stream"))?;
             let total = inbox.total as usize;
             let here = inbox.here + body.len();
             if here > total || (!more && here < total) {
@@ -343,7 +350,7 @@ impl Connection {
         if stream.peer_ended || (local && !stream.answered) {
             return Err(protocol(format!("data on stream {id} before the response, or after the end")));
         }
-        stream.receive.receive(body.len() as u32 + ITEM_COST).map_err(|_| overrun("stream"))?;
+        flow.receive.receive(body.len() as u32 + ITEM_COST).map_err(|_| overrun("stream"))?;
         let total = if more { length } else { Some(body.len() as u64) };
         let Some(total) = total.filter(|total| body.len() as u64 <= *total) else {
             return Err(protocol("an item in parts that does not say how long it is, or is longer"));
@@ -372,7 +379,7 @@ impl Connection {
         length: u32,
         more: bool,
     ) -> Result<(), ConnectionError> {
-        let inbox = self.streams.get_mut(id).and_then(|stream| stream.inbox.as_ref());
+        let inbox = self.streams.get_mut(id).and_then(Stream::inbox);
         if inbox.is_some_and(|inbox| matches!(inbox.of, InboxOf::Item)) && !self.note_unread(id, length) {
             return self.crowded_out(now, id);
         }

@@ -57,21 +57,22 @@ impl Connection {
 
     /// A message that comes in parts has begun.
     pub(super) fn begin_message(&mut self, id: StreamId, total: u32, first: &[u8], end: bool, of: InboxOf) {
-        let side = self.side(id);
+        let (side, grants) = (self.side(id), self.grants());
         let Some(stream) = self.streams.get_mut(id) else { return };
+        let flow = stream.flow(grants);
         let held = total.min(self.config.stream_credit) as usize;
         self.rooms[side].used += held;
         let is_item = matches!(of, InboxOf::Item);
         let cost = if is_item { ITEM_COST } else { 0 };
-        let grant = if is_item { stream.receive.flush() } else { None };
+        let grant = if is_item { flow.receive.flush() } else { None };
         let place = if total.saturating_add(cost) <= self.config.stream_credit {
             Place::Reserved
-        } else if is_item && stream.receive.taken() > first.len() as u32 + ITEM_COST {
+        } else if is_item && flow.receive.taken() > first.len() as u32 + ITEM_COST {
             Place::Behind
         } else {
             Place::Queued
         };
-        stream.inbox = Some(Box::new(Inbox::new(total, first, end, of, held, place)));
+        flow.inbox = Some(Box::new(Inbox::new(total, first, end, of, held, place)));
         if let Some(grant) = grant {
             // What was not worth a frame may be what the rest of the item needs.
             self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
@@ -92,8 +93,8 @@ impl Connection {
         while let Some(&id) = self.rooms[side].queue.front() {
             let stream = self.streams.get_mut(id);
             // A stream may have ended while it stood here.
-            if let Some(stream) = stream
-                && let Some(inbox) = stream.inbox.as_deref_mut().filter(|inbox| inbox.place == Place::Queued)
+            if let Some(flow) = stream.and_then(|stream| stream.flow.as_mut())
+                && let Some(inbox) = flow.inbox.as_deref_mut().filter(|inbox| inbox.place == Place::Queued)
             {
                 let (room, total) = (&mut self.rooms[side], inbox.total as usize);
                 if room.used - room.waiting + total > most {
@@ -103,7 +104,7 @@ impl Connection {
                 room.used += total - inbox.held;
                 inbox.held = total;
                 inbox.place = Place::Reserved;
-                if let Some(grant) = stream.receive.lend(inbox.total - inbox.here as u32) {
+                if let Some(grant) = flow.receive.lend(inbox.total - inbox.here as u32) {
                     self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
                 }
             }
@@ -113,7 +114,7 @@ impl Connection {
 
     /// Drops a message that is not whole, and the room that it has.
     pub(super) fn drop_inbox(&mut self, id: StreamId) {
-        if let Some(inbox) = self.streams.get_mut(id).and_then(|stream| stream.inbox.take()) {
+        if let Some(inbox) = self.streams.get_mut(id).and_then(|stream| stream.flow.as_mut()?.inbox.take()) {
             self.leave_inbox(id, &inbox);
         }
     }
@@ -144,7 +145,8 @@ impl Connection {
     pub(super) fn complete(&mut self, now: Instant, id: StreamId) {
         let side = self.side(id);
         let Some(stream) = self.streams.get_mut(id) else { return };
-        let Some(inbox) = stream.inbox.take() else { return };
+        let Some(flow) = stream.flow.as_mut() else { return };
+        let Some(inbox) = flow.inbox.take() else { return };
         let (end, held, place, total) = (inbox.end, inbox.held, inbox.place, inbox.total);
         if place != Place::Reserved {
             // All of it fitted into the stream's credit after all, as the reader went on.
@@ -185,7 +187,7 @@ impl Connection {
             InboxOf::Item => {
                 // What the reader has not taken counts against the stream's own credit; what was lent beyond it keeps
                 // its room until it is paid back.
-                let kept = held.min(stream.receive.lent() as usize);
+                let kept = held.min(flow.receive.lent() as usize);
                 stream.buffered += kept;
                 self.leave_room(side, held - kept);
                 self.hand_item(now, id, body, end);
@@ -215,8 +217,9 @@ impl Connection {
         if end || bytes == 0 {
             return;
         }
+        let grants = self.grants();
         if let Some(stream) = self.streams.get_mut(id)
-            && let Some(grant) = stream.receive.consume(bytes).grant
+            && let Some(grant) = stream.flow(grants).receive.consume(bytes).grant
         {
             self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
         }
@@ -230,20 +233,21 @@ impl Connection {
     /// The reader took items that cost this much, their lengths and [`ITEM_COST`] for each: grants it again.
     pub(crate) fn release_cost(&mut self, id: StreamId, cost: usize) {
         let side = self.side(id);
-        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.stopped) else { return };
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(flow) = stream.flow.as_mut().filter(|flow| !flow.stopped) else { return };
         let cost = u32::try_from(cost).unwrap_or(u32::MAX);
-        let partial = match stream.inbox.as_deref() {
+        let partial = match flow.inbox.as_deref() {
             Some(Inbox { of: InboxOf::Item, here, .. }) => *here as u32 + ITEM_COST,
             _ => 0,
         };
         // An item that is not whole cannot have been read.
-        let cost = cost.min(stream.receive.taken().saturating_sub(partial));
-        let read = cost.min(stream.unread);
-        stream.unread -= read;
+        let cost = cost.min(flow.receive.taken().saturating_sub(partial));
+        let read = cost.min(flow.unread);
+        flow.unread -= read;
         self.unread -= read as usize;
-        let Consumed { grant, paid_back } = stream.receive.consume(cost);
+        let Consumed { grant, paid_back } = flow.receive.consume(cost);
         let grant = match (grant, partial) {
-            (None, 1..) => stream.receive.flush(),
+            (None, 1..) => flow.receive.flush(),
             (grant, _) => grant,
         };
         let room = (paid_back as usize).min(stream.buffered);
@@ -252,9 +256,9 @@ impl Connection {
             self.send_bare(Kind::CREDIT, 0, id, &grant.to_le_bytes());
         }
         self.leave_room(side, room);
-        if let Some(stream) = self.streams.get_mut(id)
-            && stream.receive.taken() == partial
-            && let Some(inbox) = stream.inbox.as_deref_mut()
+        if let Some(flow) = self.streams.get_mut(id).and_then(|stream| stream.flow.as_mut())
+            && flow.receive.taken() == partial
+            && let Some(inbox) = flow.inbox.as_deref_mut()
             && inbox.place == Place::Behind
         {
             inbox.place = Place::Queued;

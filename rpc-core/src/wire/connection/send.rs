@@ -13,7 +13,7 @@ use super::super::error::CancelReason;
 use super::super::frame::{ITEM_COST, Kind, MAX_FRAME_BODY, MAX_PART, flag};
 use super::super::head::{ResponseHead, put_message_length};
 use super::super::out::Mark;
-use super::super::stream::{Finish, Outgoing, State, Stream, StreamId, Token};
+use super::super::stream::{Finish, Flow, Outgoing, State, Stream, StreamId, Token};
 use super::room::enqueue;
 use super::{Connection, Event};
 use crate::status::{Certainty, Status};
@@ -101,8 +101,8 @@ impl Connection {
                 ResponseHead { status, queue: head.queue, handler: head.handler, ..Default::default() };
             return self.respond(now, id, &head, Bytes::new(), true);
         }
-        let mut send = stream.send;
-        let whole = self.fits(&mut send, length);
+        let credit = stream.flow.as_ref().map_or(self.peer.stream_credit, |flow| flow.send.left());
+        let whole = self.fits(credit, length);
         let (mark, header) = self.out.begin(head.size_hint() + length.min(1024));
         head.encode(header);
         if !whole {
@@ -126,9 +126,12 @@ impl Connection {
             self.finish_frame(mark, Kind::RESPONSE, flags, id.0, &body);
             if end {
                 self.take_out(id);
-            } else if let Some(stream) = self.streams.get_mut(id) {
-                stream.send = send;
-                stream.answered = true;
+            } else {
+                let grants = self.grants();
+                if let Some(stream) = self.streams.get_mut(id) {
+                    stream.answered = true;
+                    stream.flow(grants).send.take(length as u32);
+                }
             }
             return;
         }
@@ -177,7 +180,7 @@ impl Connection {
         body: Bytes,
         end: bool,
     ) -> Result<bool, SendError> {
-        let reserve = self.reserve();
+        let (reserve, grants) = (self.reserve(), self.grants());
         let stream = self.streams.get_mut(id).ok_or(SendError::Closed)?;
         if stream.ended || stream.state == State::Cancelled {
             return Err(SendError::Closed);
@@ -193,13 +196,14 @@ impl Connection {
         if end && stream.state != State::Open {
             stream.deadline = None;
         }
-        let fits = stream.outbox.is_none()
+        let flow = stream.flow(grants);
+        let fits = flow.outbox.is_none()
             && length <= MAX_FRAME_BODY
-            && stream.send.left() >= ITEM_COST + length as u32
+            && flow.send.left() >= ITEM_COST + length as u32
             && self.send_window.left() >= reserve + length as u32
             && self.send_window.take(length as u32);
         if fits {
-            stream.send.take(ITEM_COST + length as u32);
+            flow.send.take(ITEM_COST + length as u32);
             let (mark, _) = self.out.begin(length.min(1024));
             self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, &body);
             if length <= SMALL_ITEM {
@@ -214,8 +218,9 @@ impl Connection {
             self.queue_message(id, Outgoing { body, begun: false, end });
         }
         let Some(stream) = self.streams.get_mut(id) else { return Ok(false) };
-        let room = stream.outbox.is_none() && stream.send.left() > ITEM_COST;
-        stream.blocked = !room && !end;
+        let flow = stream.flow(grants);
+        let room = flow.outbox.is_none() && flow.send.left() > ITEM_COST;
+        flow.blocked = !room && !end;
         Ok(room && !end)
     }
 
@@ -223,16 +228,18 @@ impl Connection {
     /// an [`Event::Sendable`] will come. `None` if nothing may be sent on it any more.
     pub fn item_room(&mut self, id: StreamId) -> Option<usize> {
         let shared = self.send_window.left().saturating_sub(self.reserve());
+        let grants = self.grants();
         let stream = self.streams.get_mut(id)?;
         if stream.ended || stream.state == State::Cancelled {
             return None;
         }
-        if stream.outbox.is_some() || stream.send.left() <= ITEM_COST {
-            stream.blocked = true;
+        let flow = stream.flow(grants);
+        if flow.outbox.is_some() || flow.send.left() <= ITEM_COST {
+            flow.blocked = true;
             return Some(0);
         }
         // Where the connection has no room the next item waits in the outbox, and that it has left is told.
-        Some(stream.send.left().min(shared).max(ITEM_COST + 1) as usize)
+        Some(flow.send.left().min(shared).max(ITEM_COST + 1) as usize)
     }
 
     /// Ends this side's half of a stream after the items that wait; at the side that answers with this status and
@@ -252,8 +259,10 @@ impl Connection {
             stream.deadline = None;
         }
         stream.ended = true;
-        stream.blocked = false;
-        match &mut stream.outbox {
+        if let Some(flow) = &mut stream.flow {
+            flow.blocked = false;
+        }
+        match stream.outbox() {
             Some(outbox) => outbox.finish = Some(Finish(head.cloned().map(Box::new))),
             None => self.write_end(id, head),
         }
@@ -309,13 +318,12 @@ impl Connection {
     #[inline(always)]
     pub(super) fn take_out(&mut self, id: StreamId) -> Option<Freed> {
         let take = |stream: &mut Stream| {
-            let &mut Stream { token, state, oneway, buffered, unread, .. } = stream;
-            (token, state, oneway, buffered, unread, stream.inbox.take())
+            let &mut Stream { token, state, oneway, buffered, .. } = stream;
+            (token, state, oneway, buffered, stream.flow.take())
         };
-        let (token, state, oneway, buffered, unread, inbox) = self.streams.close(id, take)?;
-        self.unread -= unread as usize;
-        if let Some(inbox) = inbox {
-            self.leave_inbox(id, &inbox);
+        let (token, state, oneway, buffered, flow) = self.streams.close(id, take)?;
+        if let Some(flow) = flow {
+            self.leave_flow(id, &flow);
         }
         match (state, oneway) {
             (State::Open, oneway) => self.local_open -= u32::from(oneway.is_none()),
@@ -324,6 +332,15 @@ impl Connection {
         }
         self.leave_room(self.side(id), buffered);
         Some(Freed { token, oneway })
+    }
+
+    /// Gives back what the items and parts of a stream have held.
+    #[cold]
+    fn leave_flow(&mut self, id: StreamId, flow: &Flow) {
+        self.unread -= flow.unread as usize;
+        if let Some(inbox) = &flow.inbox {
+            self.leave_inbox(id, inbox);
+        }
     }
 
     fn return_oneway(&mut self, cost: u32) {
@@ -337,19 +354,19 @@ impl Connection {
     /// Keeps a message until its turn. On a stream of the peer's what waits counts like what the peer has sent: one
     /// that asks for much and reads nothing is refused more.
     fn queue_message(&mut self, id: StreamId, message: Outgoing) {
-        let side = self.side(id);
+        let (side, grants) = (self.side(id), self.grants());
         let Some(stream) = self.streams.get_mut(id) else { return };
         if stream.state != State::Open {
             stream.buffered += message.body.len();
             self.rooms[side].used += message.body.len();
         }
-        stream.outbox.get_or_insert_default().messages.push_back(message);
+        stream.flow(grants).outbox.get_or_insert_default().messages.push_back(message);
         self.queue_turn(id);
     }
 
     /// Puts a stream that has something to send into the queue, unless it stands there.
     pub(super) fn queue_turn(&mut self, id: StreamId) {
-        let Some(outbox) = self.streams.get_mut(id).and_then(|stream| stream.outbox.as_mut()) else { return };
+        let Some(outbox) = self.streams.get_mut(id).and_then(Stream::outbox) else { return };
         if !std::mem::replace(&mut outbox.queued, true) {
             enqueue(&mut self.turns, id, &mut self.streams);
         }
@@ -384,7 +401,7 @@ impl Connection {
     }
 
     fn next_part_has_bytes(&mut self, id: StreamId) -> bool {
-        let outbox = self.streams.get_mut(id).and_then(|stream| stream.outbox.as_ref());
+        let outbox = self.streams.get_mut(id).and_then(Stream::outbox);
         outbox.and_then(|outbox| outbox.messages.front()).is_some_and(|message| !message.body.is_empty())
     }
 
@@ -392,14 +409,15 @@ impl Connection {
     fn send_part(&mut self, id: StreamId, room: u32) -> bool {
         let side = self.side(id);
         let Some(stream) = self.streams.get_mut(id) else { return false };
-        let Some(outbox) = stream.outbox.as_mut() else { return false };
+        let Some(flow) = stream.flow.as_mut() else { return false };
+        let Some(outbox) = flow.outbox.as_mut() else { return false };
         outbox.queued = false;
         let Some(message) = outbox.messages.front_mut() else { return false };
         let left = message.body.len();
         // An item costs something beside its bytes, which is paid with its first part.
         let cost = if message.begun { 0 } else { ITEM_COST };
-        let part = left.min(room.min(stream.send.left().saturating_sub(cost)) as usize);
-        if (part == 0 && left > 0) || !stream.send.take(part as u32 + cost) {
+        let part = left.min(room.min(flow.send.left().saturating_sub(cost)) as usize);
+        if (part == 0 && left > 0) || !flow.send.take(part as u32 + cost) {
             // The stream's credit is used up; a grant puts it back into the queue.
             return false;
         }
@@ -413,10 +431,10 @@ impl Connection {
             outbox.messages.pop_front();
             if outbox.messages.is_empty() {
                 finish = outbox.finish.take();
-                stream.outbox = None;
+                flow.outbox = None;
             }
         }
-        let wants = stream.outbox.as_mut().is_some_and(|outbox| {
+        let wants = flow.outbox.as_mut().is_some_and(|outbox| {
             outbox.queued = true;
             true
         });
@@ -424,8 +442,8 @@ impl Connection {
         if !local {
             stream.buffered -= part;
         }
-        if !wants && stream.blocked && stream.send.left() > ITEM_COST {
-            stream.blocked = false;
+        if !wants && flow.blocked && flow.send.left() > ITEM_COST {
+            flow.blocked = false;
             self.events.push_back(Event::Sendable { stream: id, token });
         }
 
@@ -463,11 +481,12 @@ impl Connection {
     /// Tells a producer that stopped that there is room, after a grant.
     pub(super) fn unblock(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(id)
-            && stream.blocked
-            && stream.outbox.is_none()
-            && stream.send.left() > ITEM_COST
+            && let Some(flow) = &mut stream.flow
+            && flow.blocked
+            && flow.outbox.is_none()
+            && flow.send.left() > ITEM_COST
         {
-            stream.blocked = false;
+            flow.blocked = false;
             self.events.push_back(Event::Sendable { stream: id, token: stream.token });
         }
     }

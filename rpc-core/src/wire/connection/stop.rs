@@ -13,7 +13,7 @@
 
 use super::super::error::ConnectionError;
 use super::super::frame::{Kind, flag};
-use super::super::stream::{State, StreamId};
+use super::super::stream::{Flow, State, StreamId};
 use super::control::protocol;
 use super::{Connection, Event};
 
@@ -21,20 +21,24 @@ impl Connection {
     /// Nobody reads the items of this call of the peer's any more: tells the peer, and drops what is here and what is
     /// still to come. The call goes on. Does nothing where the items have ended.
     pub fn stop(&mut self, id: StreamId) {
-        let side = self.side(id);
+        let (side, grants) = (self.side(id), self.grants());
         let Some(stream) = self.streams.get_mut(id) else { return };
-        if stream.state != State::Running || stream.oneway.is_some() || stream.peer_ended || stream.stopped {
+        if stream.state != State::Running || stream.oneway.is_some() || stream.peer_ended {
             return;
         }
-        stream.stopped = true;
+        let flow = stream.flow.get_or_insert_with(|| Box::new(Flow::new(grants)));
+        if flow.stopped {
+            return;
+        }
+        flow.stopped = true;
         // The item that is partly here may have said that it is the last: then no END comes.
-        stream.peer_ended = stream.inbox.as_ref().is_some_and(|inbox| inbox.end);
+        stream.peer_ended = flow.inbox.as_ref().is_some_and(|inbox| inbox.end);
         // What was lent beyond the window and is here keeps room until it is read, which will not be. The grant is of no
         // use to anybody: nothing more is to come.
-        let paid_back = stream.receive.consume(u32::MAX).paid_back as usize;
+        let paid_back = flow.receive.consume(u32::MAX).paid_back as usize;
         let room = paid_back.min(stream.buffered);
         stream.buffered -= room;
-        self.unread -= std::mem::take(&mut stream.unread) as usize;
+        self.unread -= std::mem::take(&mut flow.unread) as usize;
         self.drop_inbox(id);
         self.leave_room(side, room);
         self.send_bare(Kind::CREDIT, flag::END, id, &[0; 4]);
@@ -50,17 +54,19 @@ impl Connection {
         }
         // It may cross the end of the items, or of the call, but only once.
         let Some(stream) = self.streams.get_mut(id) else { return self.late_cancel(id) };
-        if stream.ended && stream.outbox.is_none() {
+        if stream.ended && stream.outbox().is_none() {
             return self.late_cancel(id);
         }
         if stream.ends_at == u64::MAX {
             return Err(protocol(format!("a stop of stream {id} before its request was there")));
         }
         // A message that is cut off here may end with an END (§9.4). Its first frame may have said so already.
-        let first = stream.outbox.take().and_then(|mut outbox| outbox.messages.pop_front());
+        let first = stream.take_outbox().and_then(|mut outbox| outbox.messages.pop_front());
         let told = first.is_some_and(|message| message.begun && message.end);
         stream.ended = true;
-        stream.blocked = false;
+        if let Some(flow) = &mut stream.flow {
+            flow.blocked = false;
+        }
         self.events.push_back(Event::Sendable { stream: id, token: stream.token });
         if !told {
             self.send_bare(Kind::END, 0, id, &[]);

@@ -337,7 +337,7 @@ impl Connection {
             State::Running if !stream.ended => {
                 stream.state = State::Cancelled;
                 stream.deadline = None;
-                stream.outbox = None;
+                stream.take_outbox();
                 self.events.push_back(Event::Cancelled { stream: id, reason: CancelReason::ConnectionLost });
             }
             State::Running | State::Receiving => {

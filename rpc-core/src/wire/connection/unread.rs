@@ -19,12 +19,14 @@ impl Connection {
     /// Counts bytes of an item that came. Gives `false`, and counts nothing, if there is no place for it.
     #[inline]
     pub(super) fn note_unread(&mut self, id: StreamId, bytes: u32) -> bool {
+        let grants = self.grants();
         let Some(stream) = self.streams.get_mut(id) else { return true };
-        let unread = stream.unread.saturating_add(bytes);
+        let flow = stream.flow(grants);
+        let unread = flow.unread.saturating_add(bytes);
         if self.unread + bytes as usize > self.config.max_unread && unread > SHARE {
             return false;
         }
-        stream.unread = unread;
+        flow.unread = unread;
         self.unread += bytes as usize;
         true
     }
@@ -48,7 +50,7 @@ impl Connection {
         self.drop_inbox(id);
         let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
         let head = ResponseHead::error(status);
-        let (answered, busy) = (stream.answered, stream.outbox.take().is_some());
+        let (answered, busy) = (stream.answered, stream.take_outbox().is_some());
         stream.state = State::Cancelled;
         stream.deadline = None;
         self.events.push_back(Event::Cancelled { stream: id, reason: CancelReason::TooLarge });
