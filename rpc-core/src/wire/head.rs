@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{Field, Numbers, Reader, micros, put_bytes, put_length, put_number};
+use super::field::{Field, Numbers, Reader, Truncated, micros, put_bytes, put_length, put_number};
 use super::method::{MAX_NAME, Naming};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Code, Detail, Hop, Status};
@@ -156,18 +156,27 @@ impl RequestFields {
     #[inline(always)]
     pub(crate) fn decode(&mut self, header: &[u8], max_metadata: usize) {
         for field in Reader::new(header) {
-            let read = match field {
-                Ok(field) => self.read(field, max_metadata),
-                Err(error) => Err(error.to_string().into()),
-            };
-            if let Err(reason) = read {
-                // Reading goes on: the method's number must be known even if the request is refused (§6.2).
-                self.refused.get_or_insert(reason);
+            // Most have nothing but the method and the time.
+            match field.as_ref().map(|field| (field.key, field.number())) {
+                Ok((key::METHOD, number @ Some(_))) => self.number = number,
+                Ok((key::TIMEOUT, Some(number))) => self.limit = TimeLimit::Remaining(number),
+                _ => self.read_other(field, max_metadata),
             }
         }
     }
 
-    #[inline]
+    #[inline(never)]
+    fn read_other(&mut self, field: Result<Field<'_>, Truncated>, max_metadata: usize) {
+        let read = match field {
+            Ok(field) => self.read(field, max_metadata),
+            Err(error) => Err(error.to_string().into()),
+        };
+        if let Err(reason) = read {
+            // Reading goes on: the method's number must be known even if the request is refused (§6.2).
+            self.refused.get_or_insert(reason);
+        }
+    }
+
     fn read(&mut self, field: Field<'_>, max_metadata: usize) -> Result<(), Cow<'static, str>> {
         let number = || field.number().ok_or(Cow::Borrowed("a number in the header is longer than 8 bytes"));
         match field.key {

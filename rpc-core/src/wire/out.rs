@@ -133,7 +133,7 @@ impl Transmit {
     }
 
     /// Completes the frame that was begun. The caller has checked that the header's length fits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&mut self, mark: Mark, kind: u8, flags: u8, stream: u64, body: &Bytes) {
         let header = self.header_len(mark) as u16;
         let prefix = Prefix { kind, flags, header, body: body.len() as u32, stream };
@@ -143,12 +143,17 @@ impl Transmit {
         self.body(body);
     }
 
-    #[inline]
+    #[inline(always)]
     fn body(&mut self, body: &Bytes) {
         if body.len() < BY_REFERENCE {
             self.tail.put_slice(body);
-            return;
+        } else {
+            self.by_reference(body);
         }
+    }
+
+    #[cold]
+    fn by_reference(&mut self, body: &Bytes) {
         let before = self.tail.split().freeze();
         self.chunked += before.len() + body.len();
         self.chunks.extend([before, body.clone()]);

@@ -28,11 +28,7 @@ impl Connection {
     ) -> Result<(), ConnectionError> {
         let id = StreamId(prefix.stream);
         match Kind(prefix.kind) {
-            Kind::REQUEST => {
-                let mut fields = RequestFields::default();
-                fields.decode(header, self.config.max_metadata);
-                self.on_request(now, began, id, prefix.flags, &mut fields, body)
-            }
+            Kind::REQUEST => self.on_request(now, began, prefix, header, body),
             Kind::RESPONSE => {
                 let mut head = ResponseHead::default();
                 let length = head.decode(header, self.config.max_metadata);
@@ -48,11 +44,11 @@ impl Connection {
         &mut self,
         now: Instant,
         began: Instant,
-        id: StreamId,
-        flags: u8,
-        fields: &mut RequestFields,
+        prefix: &Prefix,
+        header: &[u8],
         body: Bytes,
     ) -> Result<(), ConnectionError> {
+        let (id, flags) = (StreamId(prefix.stream), prefix.flags);
         if id.0 == 0 || self.is_local(id) {
             return Err(protocol(format!("a request on stream {id}, which is not the peer's to open")));
         }
@@ -68,8 +64,10 @@ impl Connection {
         self.late_cancels = self.late_cancels.saturating_add(1);
         self.received(body.len())?;
 
+        let mut fields = RequestFields::default();
+        fields.decode(header, self.config.max_metadata);
         // Bindings hold in wire order, whatever becomes of the request.
-        let &mut RequestFields { ref mut head, number, limit, length, ref mut refused } = fields;
+        let RequestFields { mut head, number, limit, length, mut refused } = fields;
         match (number, &head.name) {
             (Some(number), Some(name)) => {
                 head.number = Some(self.names.bind(number, name, self.config.max_methods)?);
@@ -135,13 +133,7 @@ impl Connection {
         if more {
             stream.state = State::Receiving;
             self.streams.insert(id, stream);
-            self.begin_message(
-                id,
-                total,
-                &body,
-                end,
-                InboxOf::Request(Box::new(std::mem::take(head)), began),
-            );
+            self.begin_message(id, total, &body, end, InboxOf::Request(Box::new(head), began));
             return Ok(());
         }
         stream.buffered = total as usize;
@@ -150,7 +142,7 @@ impl Connection {
         self.consume_first(id, total, end);
         self.events.push_back(Event::Request(Incoming {
             stream: id,
-            head: std::mem::take(head),
+            head,
             body,
             oneway,
             end,
