@@ -130,10 +130,8 @@ impl Connection {
         let grant = more(self.peer.stream_credit, before.stream_credit);
         let waiting: Vec<_> = self.streams.iter().map(|(id, _)| id).collect();
         for id in waiting {
-            if let Some(stream) = self.streams.get_mut(id) {
-                if let Some(flow) = &mut stream.flow {
-                    let _ = flow.send.grant(grant);
-                }
+            if let Some(flow) = self.streams.get_mut(id).and_then(|stream| stream.flow.as_mut()) {
+                let _ = flow.send.grant(grant);
             }
             self.queue_turn(id);
             self.unblock(id);
