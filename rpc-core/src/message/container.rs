@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 use std::hash::{BuildHasher, Hash};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserializer, Serializer};
 
 use super::DecodeError;
@@ -39,6 +39,11 @@ impl<T: Value> Field for Option<T> {
     #[inline]
     fn finish<'a>(slot: T::Slot<'a>, input: Input<'a>, place: &mut Option<Self>) -> Result<(), DecodeError> {
         T::take(slot, input, place.insert(None))
+    }
+
+    #[inline]
+    fn alone(tag: u32, bytes: Bytes) -> Result<Self, Bytes> {
+        T::alone(tag, bytes).map(Some)
     }
 
     #[inline]

@@ -10,7 +10,7 @@
 //! Values are read into their places, empty `Option`s, and not passed on: a message may hold itself, and on the way down to
 //! the innermost one each function by which a message is passed on has room for it on the stack.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::de::{Deserializer, Error, MapAccess};
 use serde::ser::{SerializeMap, Serializer};
 
@@ -54,6 +54,16 @@ pub trait Field: Sized {
         input: Input<'a>,
         place: &mut Option<Self>,
     ) -> Result<(), DecodeError>;
+
+    /// The field of a message that has no other, if the bytes are one occurrence of it and nothing else, and it can take
+    /// them as they are; otherwise the bytes, to be read as any.
+    ///
+    /// # Errors
+    /// The bytes.
+    #[inline]
+    fn alone(_tag: u32, bytes: Bytes) -> Result<Self, Bytes> {
+        Err(bytes)
+    }
 
     /// Whether JSON leaves it out.
     fn is_omitted(&self) -> bool;
@@ -122,6 +132,15 @@ pub trait Value: Sized {
     /// Puts the value into `place`, which stays empty if there was no occurrence.
     fn take<'a>(slot: Self::Slot<'a>, input: Input<'a>, place: &mut Option<Self>) -> Result<(), DecodeError>;
 
+    /// What [`Field::alone`] is, of a field of this value.
+    ///
+    /// # Errors
+    /// The bytes.
+    #[inline]
+    fn alone(_tag: u32, bytes: Bytes) -> Result<Self, Bytes> {
+        Err(bytes)
+    }
+
     /// Whether absence says the same.
     fn is_default(&self) -> bool;
     /// What absence says; `None` if it says nothing.
@@ -174,7 +193,13 @@ pub fn delimited_len(tag: u32, len: usize) -> usize {
 /// Appends the key and the length of something that the caller appends next.
 #[inline]
 pub fn put_delimiter(tag: u32, len: usize, out: &mut BytesMut) {
-    put_key(tag, Wire::Len, out);
+    let key = tag << 3 | Wire::Len as u32;
+    if key < 0x80 && len < 0x80 {
+        // One look at the buffer's room, in place of two.
+        out.put_slice(&[key as u8, len as u8]);
+        return;
+    }
+    put_varint(u64::from(key), out);
     put_varint(len as u64, out);
 }
 
@@ -218,6 +243,14 @@ macro_rules! __single_field {
                 place: &mut $crate::private::option::Option<Self>,
             ) -> $crate::private::result::Result<(), $crate::private::DecodeError> {
                 $crate::private::field::finish_single(slot, input, place)
+            }
+
+            #[inline]
+            fn alone(
+                tag: u32,
+                bytes: $crate::private::Bytes,
+            ) -> $crate::private::result::Result<Self, $crate::private::Bytes> {
+                <$type as $crate::private::field::Value>::alone(tag, bytes)
             }
 
             #[inline]

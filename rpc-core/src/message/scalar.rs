@@ -1,10 +1,10 @@
 //! Numbers, `bool`, strings and bytes as values of a message.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserializer, Serializer};
 
 use super::DecodeError;
-use super::field::{Value, single_field};
+use super::field::{Value, put_delimiter, single_field};
 use super::json;
 use super::schema::Type;
 use super::wire::{Input, Reader, Wire, put_varint, varint_len};
@@ -130,6 +130,13 @@ macro_rules! delimited {
         }
 
         #[inline]
+        fn put(&self, tag: u32, out: &mut BytesMut) {
+            let bytes: &[u8] = self.as_ref();
+            put_delimiter(tag, bytes.len(), out);
+            out.put_slice(bytes);
+        }
+
+        #[inline]
         fn read(reader: &mut Reader<'_>, place: &mut Option<Self>) -> Result<(), DecodeError> {
             let part = reader.delimited()?;
             let value: Result<_, DecodeError> = $read(part, reader.input);
@@ -173,6 +180,18 @@ impl Value for Bytes {
         Bytes, read |part, input: Input<'_>| Ok(input.share(part)),
         to_json json::write_bytes, from_json json::shared_bytes
     );
+
+    /// The input itself, behind key and length: what is not shared need not be counted (120 instructions less).
+    #[inline]
+    fn alone(tag: u32, mut bytes: Bytes) -> Result<Self, Bytes> {
+        match only(tag, &bytes) {
+            Some(len) => {
+                bytes.advance(bytes.len() - len);
+                Ok(bytes)
+            }
+            None => Err(bytes),
+        }
+    }
 }
 
 impl Value for Vec<u8> {
@@ -185,6 +204,26 @@ impl Value for Vec<u8> {
 single_field!(String);
 single_field!(Bytes);
 single_field!(Vec<u8>);
+
+/// The length of the value, if the bytes are one field of this number, which has a length, and nothing else.
+#[inline]
+fn only(tag: u32, bytes: &Bytes) -> Option<usize> {
+    let [key, rest @ ..] = &bytes[..] else { return None };
+    if *key >= 0x80 || u32::from(*key) != tag << 3 | Wire::Len as u32 {
+        // Not this field, or one of those that are rare: above 15 a number takes two bytes.
+        return None;
+    }
+    match rest {
+        [len, value @ ..] if usize::from(*len) == value.len() && *len < 0x80 => Some(value.len()),
+        _ => only_long(rest, bytes),
+    }
+}
+
+fn only_long(rest: &[u8], bytes: &Bytes) -> Option<usize> {
+    let mut reader = Reader::new(rest, Input::new(bytes));
+    let part = reader.delimited().ok()?;
+    reader.is_empty().then_some(part.len())
+}
 
 #[inline]
 fn text(part: &[u8], _: Input<'_>) -> Result<String, DecodeError> {

@@ -120,3 +120,44 @@ fn unknown_fields_and_groups_are_passed_over() -> Result<(), rpc_core::message::
     assert_eq!(decode::<Everything>(fields.concat())?, bare());
     Ok(())
 }
+
+/// A message that is nothing but bytes takes the input as it is; whoever wrote it in another way is read all the same.
+#[test]
+fn bytes_that_are_alone_are_the_input_or_read_like_any() {
+    #[rpc_core::message]
+    #[derive(Clone, PartialEq, Debug)]
+    struct Low {
+        shared: Bytes,
+    }
+
+    #[rpc_core::message]
+    #[derive(Clone, PartialEq, Debug)]
+    struct High {
+        #[message(tag = 16)]
+        shared: Option<Bytes>,
+    }
+
+    for len in [0, 1, 100, 127, 128, 20_000] {
+        let shared = Bytes::from(vec![7; len]);
+        let input = encode(&Low { shared: shared.clone() });
+        let back = Low::decode(input.clone()).unwrap();
+        assert_eq!(back.shared, shared);
+        assert!(len == 0 || back.shared.as_ptr_range().end == input.as_ptr_range().end, "{len} were copied");
+        let high = High { shared: Some(shared) };
+        assert_eq!(decode(encode(&high)), Ok(high));
+    }
+    assert_eq!(decode([]), Ok(High { shared: None }));
+
+    let low = |input: &[u8]| decode::<Low>(input).ok().map(|low| low.shared.to_vec());
+    assert_eq!(low(b"\x0a\x82\x00ab"), Some(b"ab".to_vec()), "a length that is longer than it need be");
+    assert_eq!(low(b"\x0a\x01a\x0a\x02bc"), Some(b"bc".to_vec()), "the last one counts");
+    assert_eq!(low(b"\x0a\x01a\x10\x07"), Some(b"a".to_vec()), "something unknown follows");
+    assert_eq!(low(b"\x12\x01a"), Some(Vec::new()), "only something unknown");
+    assert_eq!(low(b"\x0a"), None);
+    assert_eq!(low(b"\x0a\x02a"), None);
+    assert_eq!(low(b"\x0a\x80"), None);
+    assert_eq!(low(b"\x08\x01"), None, "a number");
+    let high = |input: &[u8]| decode::<High>(input).ok().map(|high| high.shared);
+    assert_eq!(high(b"\x82\x01\x01a"), Some(Some(Bytes::from_static(b"a"))));
+    assert_eq!(high(b"\x82\x02\x01a"), Some(None), "the first byte of the key alone says nothing");
+}

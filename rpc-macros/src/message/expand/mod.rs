@@ -73,11 +73,17 @@ fn own(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
+/// Reads `bytes`, whatever the message is.
+fn decode_any() -> TokenStream {
+    quote!(::rpc_core::private::field::decode(&bytes))
+}
+
 /// The implementation of `Message`, from its parts.
 fn impl_message(
     ident: &Ident,
     len: &TokenStream,
     write: &TokenStream,
+    decode: &TokenStream,
     read: &TokenStream,
     schema: &TokenStream,
 ) -> TokenStream {
@@ -95,7 +101,7 @@ fn impl_message(
             fn decode(
                 bytes: ::rpc_core::private::Bytes,
             ) -> ::rpc_core::private::result::Result<Self, ::rpc_core::private::DecodeError> {
-                ::rpc_core::private::field::decode(&bytes)
+                #decode
             }
 
             #[inline]

@@ -10,7 +10,8 @@ use syn::spanned::Spanned;
 use super::super::ast::{Body, Field, Member, Message};
 use super::super::name;
 use super::{
-    impl_message, impl_object, impl_serialize, index_function, own, record, slot, value, without_self,
+    decode_any, impl_message, impl_object, impl_serialize, index_function, own, record, slot, value,
+    without_self,
 };
 
 /// Everything for an enum with data.
@@ -21,7 +22,8 @@ pub(super) fn message(message: &Message, members: &[Member]) -> TokenStream {
 
     let schema = schema(message, &members);
     let read = read(&members, other, &rust);
-    let mut code = impl_message(ident, &len(&members, other), &write(&members, other), &read, &schema);
+    let mut code =
+        impl_message(ident, &len(&members, other), &write(&members, other), &decode_any(), &read, &schema);
     code.extend(impl_serialize(&quote!(#ident), &quote!(), &serialize(&members, other)));
     code.extend(impl_object(ident, &rust, &from_entries(&members, other, &rust)));
     for member in members {

@@ -6,7 +6,8 @@ use syn::spanned::Spanned;
 
 use super::super::ast::{Field, Message};
 use super::{
-    field, field_schema, impl_message, impl_object, impl_serialize, index_function, own, place, slot,
+    decode_any, field, field_schema, impl_message, impl_object, impl_serialize, index_function, own, place,
+    slot,
 };
 
 /// Everything for a struct.
@@ -19,7 +20,14 @@ pub(super) fn message(message: &Message, fields: &[Field]) -> TokenStream {
     };
     let schema =
         schema(&message.name.value, fields.iter().map(field_schema), &message.reserved(), &message.docs);
-    let mut code = impl_message(ident, &len(fields, own), &write(fields, own), &read(fields, &rust), &schema);
+    let mut code = impl_message(
+        ident,
+        &len(fields, own),
+        &write(fields, own),
+        &decode(fields),
+        &read(fields, &rust),
+        &schema,
+    );
     code.extend(impl_serialize(&quote!(#ident), &quote!(), &serialize(fields, own)));
     code.extend(impl_object(ident, &rust, &from_entries(fields, &rust)));
     code
@@ -41,6 +49,22 @@ pub(super) fn write(fields: &[Field], own: impl Fn(&Field) -> TokenStream) -> To
         quote!(#of(#own, #tag, out);)
     });
     quote!(#(#writes)*)
+}
+
+/// Reads `bytes`. A field that is alone may be able to take them as they are.
+fn decode(fields: &[Field]) -> TokenStream {
+    let [only] = fields else { return decode_any() };
+    let (ident, alone, tag, bytes) = (&only.ident, field(&only.ty, "alone"), only.tag.value, own("bytes"));
+    let any = decode_any();
+    let alone = quote_spanned!(only.ty.span()=> #alone(#tag, #bytes));
+    quote! {
+        match #alone {
+            ::rpc_core::private::result::Result::Ok(#ident) => {
+                ::rpc_core::private::result::Result::Ok(Self { #ident })
+            }
+            ::rpc_core::private::result::Result::Err(bytes) => #any,
+        }
+    }
 }
 
 /// Reads `parts` into slots, and makes `Self` of them, in `place`.
