@@ -25,7 +25,7 @@ fn one(data: &[u8]) {
     for token in 0..u32::from(mode >> 2 & 7) {
         let head = RequestHead { method: token, path: "a.B/c", ..RequestHead::default() };
         let open = Open { token: Token(token), oneway: false, end: token % 2 == 0 };
-        let _ = wire.open(now, &head, &Bytes::from(vec![0; token as usize * 40_000]), open);
+        let _ = wire.open(now, &head, vec![0; token as usize * 40_000][..].into(), open);
     }
     let mut out = Transmit::default();
     let (mut fed, mut rest) = (0, data);

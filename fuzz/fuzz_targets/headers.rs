@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rpc_core::wire::connection::Open;
 use rpc_core::wire::frame::MAGIC;
+use rpc_core::wire::out::Body;
 use rpc_core::wire::{Config, Connection, Kind, Prefix, RequestHead, Role, Token};
 
 fn one(data: &[u8]) {
@@ -28,7 +29,7 @@ fn one(data: &[u8]) {
                 }
                 let head = RequestHead { path: "a.B/c", ..RequestHead::default() };
                 let open = Open { token: Token(0), oneway: false, end: true };
-                let _ = wire.open(now, &head, &Bytes::new(), open);
+                let _ = wire.open(now, &head, Body::default(), open);
                 let data = &data[..data.len().min(16 * 1024)];
                 let stream = match Kind(kind) {
                     Kind::SETTINGS | Kind::PING | Kind::PONG | Kind::DRAIN => 0,

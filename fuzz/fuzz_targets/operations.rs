@@ -3,7 +3,7 @@
 #![cfg_attr(feature = "libfuzzer", no_main)]
 #![allow(dead_code, unreachable_pub)]
 
-use rpc_core::wire;
+use rpc_core::{Metadata, wire};
 
 #[path = "../../rpc-core/src/wire/tests/operations.rs"]
 mod operations;

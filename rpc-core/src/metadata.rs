@@ -112,6 +112,14 @@ impl fmt::Display for InvalidName {
 
 impl std::error::Error for InvalidName {}
 
+/// Nothing.
+impl Default for &Metadata {
+    fn default() -> Self {
+        static NOTHING: Metadata = Metadata::new();
+        &NOTHING
+    }
+}
+
 impl Metadata {
     /// No entries. Does not allocate.
     pub const fn new() -> Self {

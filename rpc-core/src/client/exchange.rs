@@ -304,7 +304,7 @@ fn outbound(request: &Request, remaining: Option<Duration>) -> Outbound<'_> {
         attempt: request.attempt,
         is_retry: request.is_retry,
         trace: request.trace().map(|trace| trace.to_bytes()),
-        metadata: request.metadata().clone(),
+        metadata: request.metadata(),
     };
     let (oneway, context) = (method.oneway, request.context.clone());
     Outbound { head, body: request.body(), oneway, deadline, context, path: method.path }

@@ -166,7 +166,7 @@ impl Span {
 
 /// A call to be opened.
 pub(crate) struct Outbound<'a> {
-    pub(crate) head: RequestHead,
+    pub(crate) head: RequestHead<'a>,
     pub(crate) body: &'a Bytes,
     pub(crate) oneway: bool,
     pub(crate) deadline: Option<Instant>,
@@ -205,11 +205,12 @@ impl Exchange {
             let entry = state.calls.list.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
-            let slot = match state.wire.open(started, &head, body, Open { token, oneway, end: true })? {
-                Opened::Stream(id) => Slot::Waiting { waker: Some(waker), place: Place::Stream(id) },
-                Opened::Pending(id) => Slot::Waiting { waker: Some(waker), place: Place::Pending(id) },
-                Opened::Handed => Slot::Done(Outcome::Handed),
-            };
+            let slot =
+                match state.wire.open(started, &head, body.into(), Open { token, oneway, end: true })? {
+                    Opened::Stream(id) => Slot::Waiting { waker: Some(waker), place: Place::Stream(id) },
+                    Opened::Pending(id) => Slot::Waiting { waker: Some(waker), place: Place::Pending(id) },
+                    Opened::Handed => Slot::Done(Outcome::Handed),
+                };
             entry.insert(slot);
             Ok(key)
         })?;

@@ -41,7 +41,7 @@ impl Link {
         let (key, lane) = self.with(|State { calls, wire, .. }| {
             calls.add_stream(|token| {
                 let options = Open { token, oneway: false, end: !uploads };
-                match wire.open(started, &head, body, options)? {
+                match wire.open(started, &head, body.into(), options)? {
                     Opened::Stream(id) => Ok(Place::Stream(id)),
                     Opened::Pending(id) => Ok(Place::Pending(id)),
                     // That is for oneway calls.

@@ -44,9 +44,9 @@ const MAX_STATUS_MESSAGE: usize = 2 * 1024;
 /// More hops than this are not carried: no chain is as long, and a loop must not grow a header for ever.
 const MAX_HOPS: usize = 16;
 
-/// The head of a request that we send.
-#[derive(Clone, Debug, Default)]
-pub struct RequestHead {
+/// The head of a request that we send, for as long as it is written: it borrows what is larger than a number.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestHead<'a> {
     /// A number that stands for the method in this process; the numbers in use should be small.
     pub method: u32,
     /// The method's full name.
@@ -64,7 +64,7 @@ pub struct RequestHead {
     /// The trace context, in 25 bytes.
     pub trace: Option<[u8; 25]>,
     /// The user's metadata.
-    pub metadata: Metadata,
+    pub metadata: &'a Metadata,
 }
 
 /// How much time a request says it has (§6.3).
@@ -78,7 +78,7 @@ pub(crate) enum TimeLimit {
     At(u64),
 }
 
-impl RequestHead {
+impl RequestHead<'_> {
     /// Appends the fields.
     #[inline]
     pub(crate) fn encode(&self, naming: Naming, limit: TimeLimit, out: &mut BytesMut) {
@@ -109,14 +109,14 @@ impl RequestHead {
             put_bytes(out, key::TRACE, trace);
         }
         if !self.metadata.is_empty() {
-            put_metadata(out, &self.metadata);
+            put_metadata(out, self.metadata);
         }
     }
 
     /// An upper bound of what [`encode`](Self::encode) appends, in bytes.
     #[inline]
     pub(crate) fn size_hint(&self) -> usize {
-        128 + self.path.len() + metadata_size(&self.metadata)
+        128 + self.path.len() + metadata_size(self.metadata)
     }
 }
 

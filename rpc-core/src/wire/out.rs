@@ -24,6 +24,42 @@ pub struct Transmit {
     chunked: usize,
 }
 
+/// The body of a frame, for as long as the frame is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Body<'a> {
+    bytes: &'a [u8],
+    /// The same bytes, where they can be kept without a copy.
+    shared: Option<&'a Bytes>,
+}
+
+/// Bytes whose memory the caller uses again: whatever is kept of them is copied.
+impl<'a> From<&'a [u8]> for Body<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, shared: None }
+    }
+}
+
+/// Bytes that can be shared.
+impl<'a> From<&'a Bytes> for Body<'a> {
+    fn from(bytes: &'a Bytes) -> Self {
+        Self { bytes, shared: Some(bytes) }
+    }
+}
+
+impl Body<'_> {
+    /// How many bytes there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes, to be kept.
+    #[cold]
+    pub(crate) fn to_bytes(self) -> Bytes {
+        self.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(self.bytes))
+    }
+}
+
 /// The place of a frame that was begun: where its prefix stands in the tail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark(usize);
@@ -134,7 +170,7 @@ impl Transmit {
 
     /// Completes the frame that was begun. The caller has checked that the header's length fits.
     #[inline(always)]
-    pub(crate) fn finish(&mut self, mark: Mark, kind: u8, flags: u8, stream: u64, body: &Bytes) {
+    pub(crate) fn finish(&mut self, mark: Mark, kind: u8, flags: u8, stream: u64, body: Body<'_>) {
         let header = self.header_len(mark) as u16;
         let prefix = Prefix { kind, flags, header, body: body.len() as u32, stream };
         if let Some(place) = self.tail.get_mut(mark.0..mark.0 + PREFIX) {
@@ -144,18 +180,18 @@ impl Transmit {
     }
 
     #[inline(always)]
-    fn body(&mut self, body: &Bytes) {
+    fn body(&mut self, body: Body<'_>) {
         if body.len() < BY_REFERENCE {
-            self.tail.put_slice(body);
+            self.tail.put_slice(body.bytes);
         } else {
             self.by_reference(body);
         }
     }
 
     #[cold]
-    fn by_reference(&mut self, body: &Bytes) {
+    fn by_reference(&mut self, body: Body<'_>) {
         let before = self.tail.split().freeze();
         self.chunked += before.len() + body.len();
-        self.chunks.extend([before, body.clone()]);
+        self.chunks.extend([before, body.to_bytes()]);
     }
 }

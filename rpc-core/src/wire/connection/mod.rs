@@ -34,7 +34,7 @@ use super::frame::{Kind, MAGIC, MAX_FRAME_BODY, MAX_PART, PREFIX, Prefix};
 use super::head::{IncomingHead, ResponseHead};
 use super::keepalive::Keepalive;
 use super::method::{Bound, Names};
-use super::out::Transmit;
+use super::out::{Body, Transmit};
 use super::settings::{Config, Settings};
 use super::stream::{Grants, Stream, StreamId, Token};
 use super::table::Table;
@@ -299,7 +299,7 @@ impl Connection {
         }
         let (mark, header) = connection.out.begin(96);
         connection.config.encode(header);
-        connection.finish_frame(mark, Kind::SETTINGS, 0, 0, &Bytes::new());
+        connection.finish_frame(mark, Kind::SETTINGS, 0, 0, Body::default());
         connection.queued = connection.out.len() as u64;
         connection
     }

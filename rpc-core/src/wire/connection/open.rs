@@ -10,9 +10,11 @@ use super::super::error::CancelReason;
 use super::super::frame::{Kind, MAX_FRAME_BODY, flag};
 use super::super::head::{RequestHead, TimeLimit, put_message_length};
 use super::super::method::Naming;
+use super::super::out::Body;
 use super::super::stream::{Outgoing, State, Stream, StreamId, Token};
 use super::control::oneway_cost;
 use super::{Connection, Event};
+use crate::metadata::Metadata;
 use crate::status::{Certainty, Status};
 
 /// How a call is to be opened.
@@ -108,7 +110,9 @@ impl From<OpenError> for Status {
 pub(super) struct Pending {
     id: PendingId,
     deadline: Option<Instant>,
-    head: Box<RequestHead>,
+    head: Box<RequestHead<'static>>,
+    /// The metadata of the head.
+    metadata: Metadata,
     body: Bytes,
     options: Open,
 }
@@ -182,8 +186,7 @@ impl Pending {
 }
 
 impl Connection {
-    /// Opens a call. What it takes by reference the caller keeps, should it have to send the call elsewhere: most of it is
-    /// copied to the out-buffer anyway.
+    /// Opens a call. Head and body are lent: most of both is copied to the out-buffer, and what has to wait is kept here.
     ///
     /// # Errors
     /// Why it could not be; nothing of it was sent.
@@ -191,8 +194,8 @@ impl Connection {
     pub fn open(
         &mut self,
         now: Instant,
-        head: &RequestHead,
-        body: &Bytes,
+        head: &RequestHead<'_>,
+        body: Body<'_>,
         mut options: Open,
     ) -> Result<Opened, OpenError> {
         // A oneway request is one message: nobody could say how much of a stream was handled.
@@ -221,7 +224,8 @@ impl Connection {
         self.write_request(now, head, body, options)
     }
 
-    fn wait(&mut self, head: &RequestHead, body: &Bytes, options: Open) -> Result<Opened, OpenError> {
+    #[cold]
+    fn wait(&mut self, head: &RequestHead<'_>, body: Body<'_>, options: Open) -> Result<Opened, OpenError> {
         let pending = self.pending.len() + self.pending_oneway.len();
         if pending >= self.config.max_pending {
             return Err(OpenError::QueueFull { pending });
@@ -233,9 +237,12 @@ impl Connection {
             self.note_deadline(deadline);
         }
         let queue = if options.oneway { &mut self.pending_oneway } else { &mut self.pending };
+        let (metadata, body) = (head.metadata.clone(), body.to_bytes());
         // By the time that it is sent, less remains.
-        let head = Box::new(RequestHead { remaining: None, ..head.clone() });
-        queue.push(Pending { id, deadline, head, body: body.clone(), options });
+        let RequestHead { method, path, codec, attempt, is_retry, trace, .. } = *head;
+        let rest = RequestHead::default();
+        let head = Box::new(RequestHead { method, path, codec, deadline, attempt, is_retry, trace, ..rest });
+        queue.push(Pending { id, deadline, head, metadata, body, options });
         Ok(Opened::Pending(id))
     }
 
@@ -272,12 +279,13 @@ impl Connection {
     }
 
     fn open_waiting(&mut self, now: Instant, pending: Pending) {
-        let Pending { head, body, options, .. } = pending;
+        let Pending { head, metadata, body, options, .. } = pending;
+        let head = RequestHead { metadata: &metadata, ..*head };
         let token = options.token;
         let opened = if body.len() > self.peer.max_message as usize {
             Err(OpenError::TooLarge { length: body.len(), max: self.peer.max_message })
         } else {
-            self.write_request(now, &head, &body, options)
+            self.write_request(now, &head, Body::from(&body), options)
         };
         self.events.push_back(match opened {
             Ok(Opened::Stream(stream)) => Event::Opened { token, stream },
@@ -290,8 +298,8 @@ impl Connection {
     fn write_request(
         &mut self,
         now: Instant,
-        head: &RequestHead,
-        body: &Bytes,
+        head: &RequestHead<'_>,
+        body: Body<'_>,
         options: Open,
     ) -> Result<Opened, OpenError> {
         let length = body.len();
@@ -326,8 +334,7 @@ impl Connection {
         if options.end {
             flags |= flag::END;
         }
-        let nothing = Bytes::new();
-        let here = if whole { body } else { &nothing };
+        let here = if whole { body } else { Body::default() };
         if whole {
             self.last_small = Some(now);
             if options.end && !options.oneway {
@@ -351,11 +358,11 @@ impl Connection {
 
     /// The request's frame said how long the message is; all of it is still to come.
     #[cold]
-    fn send_in_parts(&mut self, id: StreamId, body: &Bytes, end: bool) {
+    fn send_in_parts(&mut self, id: StreamId, body: Body<'_>, end: bool) {
         let grants = self.grants();
         let Some(stream) = self.streams.get_mut(id) else { return };
         stream.ends_at = u64::MAX;
-        let outgoing = Outgoing { body: body.clone(), begun: true, end };
+        let outgoing = Outgoing { body: body.to_bytes(), begun: true, end };
         stream.flow(grants).outbox.get_or_insert_default().messages.push_back(outgoing);
         self.queue_turn(id);
     }
@@ -405,7 +412,7 @@ impl Connection {
 
     /// The time limit to write for this deadline (§6.3).
     #[inline]
-    fn limit(&self, now: Instant, head: &RequestHead) -> TimeLimit {
+    fn limit(&self, now: Instant, head: &RequestHead<'_>) -> TimeLimit {
         let Some(deadline) = head.deadline else { return TimeLimit::None };
         if self.config.timestamp_deadlines {
             let since = deadline.saturating_duration_since(self.opened_at);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::super::error::CancelReason;
 use super::super::frame::{ITEM_COST, Kind, MAX_FRAME_BODY, MAX_PART, flag};
 use super::super::head::{ResponseHead, put_message_length};
-use super::super::out::Mark;
+use super::super::out::{Body, Mark};
 use super::super::stream::{Finish, Flow, Outgoing, State, Stream, StreamId, Token};
 use super::room::enqueue;
 use super::{Connection, Event};
@@ -123,7 +123,7 @@ impl Connection {
             if end {
                 self.last_call = Some(now);
             }
-            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, &body);
+            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, Body::from(&body));
             if end {
                 self.take_out(id);
             } else {
@@ -135,7 +135,7 @@ impl Connection {
             }
             return;
         }
-        self.finish_frame(mark, Kind::RESPONSE, flags | flag::MORE, id.0, &Bytes::new());
+        self.finish_frame(mark, Kind::RESPONSE, flags | flag::MORE, id.0, Body::default());
         if let Some(stream) = self.streams.get_mut(id) {
             stream.answered = true;
             stream.ended = end;
@@ -205,7 +205,7 @@ impl Connection {
         if fits {
             flow.send.take(ITEM_COST + length as u32);
             let (mark, _) = self.out.begin(length.min(1024));
-            self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, &body);
+            self.finish_frame(mark, Kind::DATA, if end { flag::END } else { 0 }, id.0, Body::from(&body));
             if length <= SMALL_ITEM {
                 self.last_small = Some(now);
             }
@@ -281,7 +281,7 @@ impl Connection {
             let head = self.without_what_is_too_much(head, header);
             return self.write_end(id, Some(&head));
         }
-        self.finish_frame(mark, Kind::END, 0, id.0, &Bytes::new());
+        self.finish_frame(mark, Kind::END, 0, id.0, Body::default());
         self.close(id);
     }
 
@@ -297,7 +297,7 @@ impl Connection {
         let (mark, header) = self.out.begin(head.size_hint());
         head.encode(header);
         let (kind, flags) = if answered { (Kind::END, 0) } else { (Kind::RESPONSE, flag::END) };
-        self.finish_frame(mark, kind, flags, id.0, &Bytes::new());
+        self.finish_frame(mark, kind, flags, id.0, Body::default());
     }
 
     /// Refuses a request that has no stream yet.
@@ -456,7 +456,7 @@ impl Connection {
         if first && more {
             put_message_length(header, left);
         }
-        self.finish_frame(mark, Kind::DATA, flags, id.0, &body);
+        self.finish_frame(mark, Kind::DATA, flags, id.0, Body::from(&body));
         if !local {
             self.leave_room(side, part);
         }
@@ -499,11 +499,11 @@ impl Connection {
     pub(super) fn send_bare(&mut self, kind: Kind, flags: u8, id: StreamId, header: &[u8]) {
         let (mark, out) = self.out.begin(header.len());
         out.extend_from_slice(header);
-        self.finish_frame(mark, kind, flags, id.0, &Bytes::new());
+        self.finish_frame(mark, kind, flags, id.0, Body::default());
     }
 
     #[inline]
-    pub(super) fn finish_frame(&mut self, mark: Mark, kind: Kind, flags: u8, stream: u64, body: &Bytes) {
+    pub(super) fn finish_frame(&mut self, mark: Mark, kind: Kind, flags: u8, stream: u64, body: Body<'_>) {
         let frame = super::PREFIX + self.out.header_len(mark) + body.len();
         self.out.finish(mark, kind.0, flags, stream, body);
         self.queued += frame as u64;

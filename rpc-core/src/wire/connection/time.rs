@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::super::error::{CancelReason, ConnectionError, ErrorCode};
 use super::super::field::{Reader, put_bytes, put_number};
 use super::super::frame::Kind;
 use super::super::head::ResponseHead;
+use super::super::out::Body;
 use super::super::stream::{State, StreamId};
 use super::room::Room;
 use super::{Connection, Event};
@@ -278,7 +277,7 @@ impl Connection {
             put_number(header, key::CODE, code as u64);
             put_bytes(header, key::MESSAGE, &message.as_bytes()[..message.len().min(512)]);
         }
-        self.finish_frame(mark, Kind::DRAIN, 0, 0, &Bytes::new());
+        self.finish_frame(mark, Kind::DRAIN, 0, 0, Body::default());
     }
 
     /// The socket is gone, or the peer has closed it.

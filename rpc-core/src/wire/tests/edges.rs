@@ -5,9 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::pair::{CLIENT, Pair, SERVER, head};
+use crate::metadata::Metadata;
 use crate::status::{Certainty, Code};
 use crate::wire::connection::Open;
-use crate::wire::{CancelReason, Config, Event, Opened, ResponseHead, Token};
+use crate::wire::out::Body;
+use crate::wire::{CancelReason, Config, Event, Opened, RequestHead, ResponseHead, Token};
 
 fn with_streams(max_streams: u32) -> Pair {
     Pair::with(Config::default(), Config { max_streams, ..Config::default() })
@@ -290,11 +292,12 @@ fn a_request_too_large_is_not_sent() {
     let mut pair = Pair::with(Config::default(), Config { max_message: 100_000, ..Config::default() });
     let now = pair.now;
     let open = Open { token: Token(1), oneway: false, end: true };
-    let error = pair.client().open(now, &head(0), &large(100_001), open).unwrap_err();
+    let error = pair.client().open(now, &head(0), vec![0; 100_001][..].into(), open).unwrap_err();
     assert_eq!(error.to_string(), "a request of 100001 bytes; the server takes up to 100000");
-    let mut much = head(1);
-    much.metadata.insert("much", vec![0; 20_000]).unwrap();
-    let error = pair.client().open(now, &much, &Bytes::new(), open).unwrap_err();
+    let mut metadata = Metadata::new();
+    metadata.insert("much", vec![0; 20_000]).unwrap();
+    let much = RequestHead { metadata: &metadata, ..head(1) };
+    let error = pair.client().open(now, &much, Body::default(), open).unwrap_err();
     assert!(error.to_string().starts_with("a request header of 200"), "{error}");
     let sent = pair.sides[CLIENT].sent;
     pair.run();
@@ -310,8 +313,9 @@ fn a_request_too_large_is_not_sent() {
 #[test]
 fn what_is_more_than_the_least_waits_for_the_peers_settings() {
     let mut pair = Pair::strangers(Config::default(), Config::default());
-    let mut much = head(0);
-    much.metadata.insert("much", vec![0; 10_000]).unwrap();
+    let mut metadata = Metadata::new();
+    metadata.insert("much", vec![0; 10_000]).unwrap();
+    let much = RequestHead { metadata: &metadata, ..head(0) };
     let open = Open { token: Token(1), oneway: false, end: true };
     assert!(matches!(pair.open_with(CLIENT, much, "x", open), Opened::Pending(_)));
     assert!(matches!(pair.open(CLIENT, 2, large(100_000)), Opened::Pending(_)));

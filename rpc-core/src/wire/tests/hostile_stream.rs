@@ -265,8 +265,7 @@ fn an_item_over_the_limit_ends_the_connection() {
 fn a_response_to_a_oneway_request_is_an_error_while_the_request_is_there() {
     let mut script = Script::client();
     let open = crate::wire::connection::Open { token: crate::wire::Token(1), oneway: true, end: true };
-    let body = bytes::Bytes::from(vec![0; 60_000]);
-    let opened = script.wire.open(script.now, &super::pair::head(0), &body, open);
+    let opened = script.wire.open(script.now, &super::pair::head(0), [0; 60_000][..].into(), open);
     assert_eq!(opened, Ok(crate::wire::Opened::Handed));
     script.frame(&Frame::new(Kind::RESPONSE, END, 1, &[], b"x")).unwrap();
     assert!(script.events.is_empty());

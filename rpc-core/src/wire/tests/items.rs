@@ -225,7 +225,7 @@ fn a_cancel_in_the_middle_of_a_large_item_gives_all_room_back() {
             let now = pair.now;
             let open =
                 crate::wire::connection::Open { token: crate::wire::Token(token), oneway: false, end: false };
-            match pair.client().open(now, &super::pair::head(0), &vec![1; 5000].into(), open) {
+            match pair.client().open(now, &super::pair::head(0), [1; 5000][..].into(), open) {
                 Ok(crate::wire::Opened::Stream(id)) => id,
                 other => panic!("{other:?}"),
             }

@@ -17,6 +17,7 @@
 //! | `unread` | items that nobody reads, on many streams |
 //! | `vectors` | golden bytes |
 
+use crate::metadata::Metadata;
 use crate::wire;
 
 mod edges;

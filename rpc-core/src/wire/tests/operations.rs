@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Metadata;
 use super::pair::{CLIENT, Pair, SERVER, head};
 use super::wire::connection::{Open, PendingId};
 use super::wire::{CancelReason, Config, Event, Opened, ResponseHead, StreamId, Token};
@@ -140,18 +141,20 @@ fn step(pair: &mut Pair, known: &mut [Known; 2], choices: &mut Choices<'_>) {
         0 => pair.run(),
         1..=3 => {
             let (oneway, end) = (choices.of(5) == 0, choices.of(3) != 0);
+            let mut metadata = Metadata::new();
             let mut head = head(choices.of(20) as u32);
             if choices.of(6) == 0 {
                 head.deadline = Some(now + Duration::from_millis(choices.byte() as u64));
             }
             if choices.of(9) == 0 {
                 let much = [100, 3000, 10_000, 20_000][choices.of(4)];
-                head.metadata.insert("much", vec![0; much]).expect("a good name");
+                metadata.insert("much", vec![0; much]).expect("a good name");
             }
+            head.metadata = &metadata;
             let token = Token(mine.next);
             mine.next += 1;
             let body = vec![0; choices.length()];
-            match wire.open(now, &head, &body.into(), Open { token, oneway, end }) {
+            match wire.open(now, &head, body[..].into(), Open { token, oneway, end }) {
                 Ok(Opened::Stream(id)) => mine.calls.push((token, Place::Stream(id))),
                 Ok(Opened::Pending(id)) => mine.calls.push((token, Place::Pending(id))),
                 Ok(Opened::Handed) | Err(_) => {}

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::wire::connection::Open;
 use super::wire::head::RequestHead;
+use super::wire::out::Body;
 use super::wire::{
     CancelReason, Config, Connection, Event, Incoming, Opened, Part, ResponseHead, Role, StreamId, Token,
     Transmit,
@@ -321,12 +322,12 @@ impl Pair {
     pub(crate) fn open_with(
         &mut self,
         side: usize,
-        head: RequestHead,
+        head: RequestHead<'_>,
         body: impl Into<Bytes>,
         open: Open,
     ) -> Opened {
-        let now = self.now;
-        self.sides[side].wire.open(now, &head, &body.into(), open).expect("a call that can be opened")
+        let (now, body) = (self.now, body.into());
+        self.sides[side].wire.open(now, &head, Body::from(&body), open).expect("a call that can be opened")
     }
 
     /// Opens a call that gets its stream at once.
@@ -380,7 +381,7 @@ impl Pair {
 }
 
 /// The head of a call of the method with this number.
-pub(crate) fn head(method: u32) -> RequestHead {
+pub(crate) fn head(method: u32) -> RequestHead<'static> {
     const PATHS: [&str; 4] = ["test.Echo/echo", "test.Echo/other", "test.Sum/add", "test.Sum/all"];
     RequestHead { method, path: PATHS[method as usize % 4], ..RequestHead::default() }
 }

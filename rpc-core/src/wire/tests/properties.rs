@@ -98,7 +98,7 @@ proptest! {
     ) {
         let (deadline, remaining) = (None, None);
         let head =
-            RequestHead { method: 1, path: "a.B/c", codec, deadline, remaining, attempt, is_retry, trace, metadata };
+            RequestHead { method: 1, path: "a.B/c", codec, deadline, remaining, attempt, is_retry, trace, metadata: &metadata };
         for (naming, bound, named) in
             [(Naming::Number(number), true, false), (Naming::Bind(number), true, true), (Naming::Name, false, true)]
         {
@@ -113,7 +113,7 @@ proptest! {
             prop_assert_eq!(fields.limit, TimeLimit::Remaining(left));
             prop_assert_eq!((fields.head.codec, fields.head.attempt, fields.head.is_retry), (codec, attempt, is_retry));
             prop_assert_eq!(fields.head.trace, trace);
-            prop_assert_eq!(&fields.head.metadata, &head.metadata);
+            prop_assert_eq!(&fields.head.metadata, head.metadata);
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use crate::wire::field::{put_bytes, put_number};
 use crate::wire::frame::MAGIC;
+use crate::wire::out::Body;
 use crate::wire::{
     Config, Connection, ConnectionError, ErrorCode, Event, Kind, Prefix, ResponseHead, Role, StreamId,
     Transmit,
@@ -171,7 +172,7 @@ impl Script {
 
     pub(crate) fn open(&mut self, end: bool) -> StreamId {
         let open = crate::wire::connection::Open { token: crate::wire::Token(1), oneway: false, end };
-        let opened = self.wire.open(self.now, &super::pair::head(0), &Bytes::new(), open);
+        let opened = self.wire.open(self.now, &super::pair::head(0), Body::default(), open);
         self.drain();
         match opened {
             Ok(crate::wire::Opened::Stream(id)) => id,

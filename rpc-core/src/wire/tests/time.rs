@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::pair::{CLIENT, Pair, SERVER, head};
 use crate::status::{Certainty, Code};
 use crate::wire::connection::Open;
+use crate::wire::out::Body;
 use crate::wire::{CancelReason, Config, ErrorCode, Event, OpenError, Opened, Token};
 
 fn ms(millis: u64) -> Duration {
@@ -222,7 +223,7 @@ fn a_drain_serves_what_was_sent_before_it_was_heard_and_refuses_the_rest() {
     assert_eq!(pair.request(SERVER).stream, crossing);
     let now = pair.now;
     let open = Open { token: Token(4), oneway: false, end: true };
-    assert_eq!(pair.client().open(now, &head(0), &"".into(), open), Err(OpenError::Draining));
+    assert_eq!(pair.client().open(now, &head(0), Body::default(), open), Err(OpenError::Draining));
     // Callbacks of calls that run go on.
     let back = pair.call(SERVER, 5, "callback");
     pair.wait(ms(100));

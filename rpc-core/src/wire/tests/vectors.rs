@@ -13,12 +13,15 @@ use bytes::{Bytes, BytesMut};
 
 use super::pair::head;
 use super::script::Frame;
+use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
 use crate::wire::connection::Open;
 use crate::wire::field::Reader;
 use crate::wire::frame::MAGIC;
+use crate::wire::out::Body;
 use crate::wire::{
-    CancelReason, Config, Connection, Event, Kind, Opened, ResponseHead, Role, StreamId, Token, Transmit,
+    CancelReason, Config, Connection, Event, Kind, Opened, RequestHead, ResponseHead, Role, StreamId, Token,
+    Transmit,
 };
 
 const FILE: &str = "tests/vectors/frames.txt";
@@ -91,18 +94,19 @@ fn made() -> Vec<(&'static str, Frame)> {
     carry(&mut server, &mut client, &["pong"], &mut frames);
 
     let open = |end| Open { token: Token(1), oneway: false, end };
-    let mut first = head(0);
+    let mut metadata = Metadata::new();
+    metadata.insert("tenant", "blue").unwrap();
+    let mut first = RequestHead { metadata: &metadata, ..head(0) };
     first.codec = 1;
     first.attempt = 2;
     first.is_retry = true;
     // Less 2 %: a quarter of a second.
     first.deadline = Some(now + Duration::from_micros(255_102));
     first.trace = Some(*b"trace context in 25 bytes");
-    first.metadata.insert("tenant", "blue").unwrap();
-    client.open(now, &first, &r#"{"a":1}"#.into(), open(true)).unwrap();
-    client.open(now, &head(0), &"hi".into(), open(true)).unwrap();
-    client.open(now, &head(0), &Bytes::new(), open(false)).unwrap();
-    client.open(now, &head(0), &"log".into(), Open { oneway: true, ..open(true) }).unwrap();
+    client.open(now, &first, br#"{"a":1}"#[..].into(), open(true)).unwrap();
+    client.open(now, &head(0), b"hi"[..].into(), open(true)).unwrap();
+    client.open(now, &head(0), Body::default(), open(false)).unwrap();
+    client.open(now, &head(0), b"log"[..].into(), Open { oneway: true, ..open(true) }).unwrap();
     carry(
         &mut client,
         &mut server,
@@ -134,12 +138,12 @@ fn made() -> Vec<(&'static str, Frame)> {
         &mut frames,
     );
     // That stop has ended the request.
-    let Ok(Opened::Stream(id)) = client.open(now, &head(0), &"x".into(), open(true)) else { panic!() };
+    let Ok(Opened::Stream(id)) = client.open(now, &head(0), b"x"[..].into(), open(true)) else { panic!() };
     client.cancel(now, id, CancelReason::Deadline);
     carry(&mut client, &mut server, &["end", "", "cancel"], &mut frames);
     server.finish(now, StreamId(5), Some(&ResponseHead::error(Status::aborted("enough"))));
     carry(&mut server, &mut client, &["end_of_response"], &mut frames);
-    client.open(now, &head(0), &vec![b'.'; 131_073].into(), open(true)).unwrap();
+    client.open(now, &head(0), [b'.'; 131_073][..].into(), open(true)).unwrap();
     carry(&mut client, &mut server, &["request_in_parts", "", ""], &mut frames);
     carry(&mut server, &mut client, &["credit", "", "credit_of_connection"], &mut frames);
     carry(&mut client, &mut server, &["data_last_part"], &mut frames);
@@ -228,7 +232,7 @@ fn the_decoder_understands_the_golden_bytes() {
     let mut client = Connection::new(Role::Connector, Config::default(), now);
     for (token, end) in [(1, true), (2, true), (3, false)] {
         let open = Open { token: Token(token), oneway: false, end };
-        client.open(now, &head(0), &Bytes::new(), open).unwrap();
+        client.open(now, &head(0), Body::default(), open).unwrap();
     }
     // The acceptor's settings are the same, without the magic before them.
     let mut settings = BytesMut::from(&bytes_of(&golden["settings"])[MAGIC.len()..]);
