@@ -176,6 +176,9 @@ impl State {
     /// that leaves something, because its stream has nothing or its call is over, locks the connection; then the next
     /// gets it (see [`Link::with`]).
     pub(super) fn uncrowd(&mut self, now: Instant) {
+        if self.crowd.is_empty() {
+            return;
+        }
         let mut share = self.wire.share_of_items(now);
         while share > 0 {
             let Some(lane) = self.crowd.pop_front() else { return };
