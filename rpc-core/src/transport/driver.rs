@@ -105,6 +105,8 @@ pub(crate) struct Driver<D> {
     ends_at: Option<Instant>,
     /// Bytes of answers that waited to be written when last looked at.
     owed: usize,
+    /// Whether no call of ours was under way then.
+    is_idle: bool,
     /// What those who wait for it were told: whether the connection is established or over, and whether it takes calls.
     told: (bool, bool),
 }
@@ -144,6 +146,7 @@ impl<D: Dispatch> Driver<D> {
             phase: Phase::Open,
             ends_at: None,
             owed: 0,
+            is_idle: false,
             told: (false, true),
         }
     }
@@ -412,7 +415,7 @@ impl<D: Dispatch> Driver<D> {
         }
         self.dispatch();
 
-        let (timeout, turns, standing);
+        let (timeout, turns, standing, happened);
         {
             let mut state = self.link.lock();
             Self::answer(&mut state, &mut self.answers, at);
@@ -431,8 +434,13 @@ impl<D: Dispatch> Driver<D> {
             timeout = state.wire.poll_timeout();
             let settled = state.wire.is_established() || state.wire.error().is_some();
             standing = (settled, state.wire.accepts_calls() && !state.closing);
-            turns = state.wire.has_turns() && !self.out.is_empty();
+            // What is left where parts of large messages went out, or where the last write was not done.
+            turns = state.wire.unwritten() > 0 || (state.wire.has_turns() && !self.out.is_empty());
             self.owed = state.owed();
+            self.is_idle = state.wire.calls() == 0;
+            happened = !state.inbound.is_empty();
+            // Nobody looks any more: from here on whoever has something for the driver wakes it.
+            state.sleep(earlier(self.armed, self.ends_at.or(timeout)), cx.waker());
         }
         self.wake();
         if std::mem::replace(&mut self.told, standing) != standing {
@@ -443,7 +451,6 @@ impl<D: Dispatch> Driver<D> {
         }
         self.arm(self.ends_at.or(timeout), cx);
         match self.write(cx) {
-            // Where parts of large messages went out, more may follow at once.
             Ok(whole) => {
                 if self.phase == Phase::Flushing && self.written > 0 {
                     // A peer that is slow to read, but reads, gets what is left.
@@ -454,7 +461,7 @@ impl<D: Dispatch> Driver<D> {
                 }
                 // What has come in the meantime nobody would wake us for.
                 let reads_again = !reads && self.may_read();
-                let more = (whole && turns) || reads_again;
+                let more = (whole && turns) || happened || reads_again;
                 if !came || more || self.phase != Phase::Open || !self.may_read() {
                     return came || more;
                 }
@@ -479,6 +486,9 @@ impl<D: Dispatch> Driver<D> {
     /// the other must not allocate them anew each time (2,000 instructions a call, one at a time): they go after a
     /// moment.
     fn rest(&mut self, cx: &mut TaskContext<'_>) {
+        if self.input.capacity() + self.out.capacity() == 0 {
+            return;
+        }
         // The clock was looked at as this round began; a look and a difference more cost 200 instructions.
         let rests_at = self.active + IDLE;
         if self.at < rests_at {
@@ -497,24 +507,13 @@ impl<D: Dispatch> Driver<D> {
         self.link.lock().shrink();
         buffer::trim();
     }
+}
 
-    /// Leaves the waker and sleeps, unless there is something to do. Whether it sleeps.
-    fn sleep(&mut self, cx: &mut TaskContext<'_>) -> bool {
-        let mut state = self.link.lock();
-        state.written(std::mem::take(&mut self.written));
-        if !self.inbound.is_empty() || !state.inbound.is_empty() {
-            return false;
-        }
-        if self.out.is_empty() && state.wire.unwritten() > 0 {
-            return false;
-        }
-        let idle = state.wire.calls() == 0 && self.input.is_empty() && self.out.is_empty();
-        state.sleep(self.armed, cx.waker());
-        drop(state);
-        if idle && self.input.capacity() + self.out.capacity() > 0 {
-            self.rest(cx);
-        }
-        true
+/// The earlier of two points in time, of which either may not be.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -539,7 +538,10 @@ where
                 }
                 _ => {}
             }
-            if !more && this.sleep(cx) {
+            if !more {
+                if this.is_idle && this.input.is_empty() && this.out.is_empty() {
+                    this.rest(cx);
+                }
                 return Poll::Pending;
             }
         }

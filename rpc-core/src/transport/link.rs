@@ -257,6 +257,12 @@ impl State {
     /// that no event outlives the token that it names.
     #[inline]
     pub(crate) fn settle(&mut self, at: Option<Instant>) {
+        if self.wire.has_events() {
+            self.settle_events(at);
+        }
+    }
+
+    fn settle_events(&mut self, at: Option<Instant>) {
         if self.calls.is_empty() && self.inbound.is_empty() {
             // A server without calls of its own: all of it is the driver's, and need not be moved one by one.
             return self.wire.swap_events(&mut self.inbound);

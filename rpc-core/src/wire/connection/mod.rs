@@ -473,12 +473,16 @@ impl Connection {
         self.out.shrink();
     }
 
+    /// Whether something happened that was not polled yet.
+    #[inline]
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Exchanges the things that happened for an empty list.
     #[inline]
     pub(crate) fn swap_events(&mut self, empty: &mut VecDeque<Event>) {
-        if !self.events.is_empty() {
-            std::mem::swap(&mut self.events, empty);
-        }
+        std::mem::swap(&mut self.events, empty);
     }
 
     /// The next thing that happened.
