@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
@@ -41,9 +42,12 @@ pub(crate) struct Answer {
     pub(crate) reply: Option<(ResponseHead, Bytes)>,
 }
 
-/// The first read buffer, in bytes: it grows as reads fill it. A connection that is idle keeps none; but what thousands
-/// that are made at once have in their first second, the allocator keeps.
+/// The first read buffer, in bytes: it grows as reads fill it. A connection that is idle keeps none.
 const LEAST_READ: usize = 2 * 1024;
+
+/// So many reads of a connection that is new, or was at rest, keep only what came, in memory of its size. Thousands that are
+/// made at once and say hello would each have a read buffer in their first second, and what they had the allocator keeps.
+const FIRST_READS: u8 = 4;
 
 /// With less room than this the next read gets a new buffer. Not with less than a whole one: the bodies of a call keep
 /// the old one busy, and one call after the other would allocate one each.
@@ -81,6 +85,8 @@ pub(crate) struct Driver<D> {
     part: Option<Part>,
     /// Whether parts of large messages come one after the other.
     in_parts: bool,
+    /// How many more reads keep only what came.
+    first_reads: u8,
     read_size: usize,
     /// How many more bytes the frame at the start of the input is known to need.
     missing: usize,
@@ -130,6 +136,7 @@ impl<D: Dispatch> Driver<D> {
             input: BytesMut::new(),
             part: None,
             in_parts: false,
+            first_reads: FIRST_READS,
             read_size: LEAST_READ,
             missing: 0,
             ahead: None,
@@ -156,6 +163,9 @@ impl<D: Dispatch> Driver<D> {
         if self.in_parts {
             return self.read_part(cx);
         }
+        if self.first_reads > 0 && self.missing == 0 {
+            return self.read_little(cx);
+        }
         self.make_room();
         let room = self.input.capacity() - self.input.len();
         match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
@@ -165,6 +175,23 @@ impl<D: Dispatch> Driver<D> {
                     self.read_size = (self.read_size * 2).min(MOST_READ);
                 }
                 Ok(Some(count))
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Reads once, and keeps no more memory than came.
+    #[cold]
+    fn read_little(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
+        let mut place = [const { MaybeUninit::uninit() }; LEAST_READ];
+        let mut came = ReadBuf::uninit(&mut place);
+        match Pin::new(&mut self.io).poll_read(cx, &mut came) {
+            Poll::Ready(Ok(())) => {
+                // Whoever sends as much will send more.
+                self.first_reads = if came.remaining() == 0 { 0 } else { self.first_reads - 1 };
+                self.input.extend_from_slice(came.filled());
+                Ok(Some(came.filled().len()))
             }
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Ok(None),
@@ -496,7 +523,7 @@ impl<D: Dispatch> Driver<D> {
             return;
         }
         self.input = BytesMut::new();
-        self.read_size = LEAST_READ;
+        (self.first_reads, self.read_size) = (FIRST_READS, LEAST_READ);
         self.in_parts = self.part.is_some();
         self.out.shrink();
         self.inbound = VecDeque::new();
