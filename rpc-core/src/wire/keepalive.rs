@@ -27,6 +27,8 @@ pub(crate) struct Keepalive {
     last_ping: Instant,
     /// The smoothed round-trip time, by the rule of TCP (RFC 6298): an eighth of each sample.
     srtt: Option<Duration>,
+    /// That, with the timers' granularity, in microseconds: each call asks.
+    margin: u64,
     /// The shortest round trip of all: what the way takes when nothing waits on it.
     least: Option<Duration>,
     /// The bucket of cheap frames: what is left, and as of when.
@@ -43,6 +45,7 @@ impl Keepalive {
             next_ping: 1,
             last_ping: now,
             srtt: None,
+            margin: GRANULARITY,
             least: None,
             cheap: (CHEAP_BURST, now),
         }
@@ -85,7 +88,8 @@ impl Keepalive {
             Some((awaited, sent, _)) if awaited == number => {
                 self.awaited = None;
                 let sample = now.saturating_duration_since(sent);
-                self.srtt = Some(self.srtt.map_or(sample, |srtt| (srtt * 7 + sample) / 8));
+                let srtt = self.srtt.map_or(sample, |srtt| (srtt * 7 + sample) / 8);
+                (self.srtt, self.margin) = (Some(srtt), micros(srtt) + GRANULARITY);
                 self.least = Some(self.least.map_or(sample, |least| least.min(sample)));
                 true
             }
@@ -149,7 +153,7 @@ impl Keepalive {
     pub(crate) fn remaining_to_send(&self, remaining: Duration) -> u64 {
         // In microseconds from here on: arithmetic on durations costs three times as much.
         let remaining = micros(remaining);
-        let margin = (micros(self.srtt.unwrap_or_default()) + GRANULARITY).max(remaining / 50);
+        let margin = self.margin.max(remaining / 50);
         remaining.saturating_sub(margin).max(remaining / 2).max(1)
     }
 }

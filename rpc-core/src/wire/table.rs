@@ -50,7 +50,7 @@ impl<T> Table<T> {
     }
 
     /// Adds a stream; its id must be a new one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, id: StreamId, value: T) {
         self.len += 1;
         let place = self.place(id);

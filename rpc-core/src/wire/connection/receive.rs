@@ -139,7 +139,9 @@ impl Connection {
         stream.buffered = total as usize;
         self.rooms[0].used += total as usize;
         self.streams.insert(id, stream);
-        self.consume_first(id, total, end);
+        if !end {
+            self.consume_first(id, total);
+        }
         self.events.push_back(Event::Request(Incoming {
             stream: id,
             head,
@@ -270,7 +272,7 @@ impl Connection {
                 return Ok(());
             }
         } else {
-            self.consume_first(id, total as u32, end);
+            self.consume_first(id, total as u32);
         }
         let head = std::mem::take(head);
         self.events.push_back(Event::Response { stream: id, token, head, body, end });

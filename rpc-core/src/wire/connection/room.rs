@@ -172,14 +172,16 @@ impl Connection {
                     received,
                     deadline,
                 }));
-                self.consume_first(id, total, end);
+                if !end {
+                    self.consume_first(id, total);
+                }
             }
             InboxOf::Response(head) => {
                 if end {
                     self.free(id);
                     self.open_pending(now);
                 } else {
-                    self.consume_first(id, total, end);
+                    self.consume_first(id, total);
                 }
                 self.leave_room(side, held);
                 self.events.push_back(Event::Response { stream: id, token, head: *head, body, end });
@@ -213,8 +215,9 @@ impl Connection {
     }
 
     /// The first message of a half that goes on is here: its credit is for the items now.
-    pub(super) fn consume_first(&mut self, id: StreamId, bytes: u32, end: bool) {
-        if end || bytes == 0 {
+    #[cold]
+    pub(super) fn consume_first(&mut self, id: StreamId, bytes: u32) {
+        if bytes == 0 {
             return;
         }
         let grants = self.grants();
