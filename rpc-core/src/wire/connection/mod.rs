@@ -241,6 +241,8 @@ pub struct Connection {
     next_deadline: Option<Instant>,
     /// When the first byte of a frame came that is not whole yet.
     frame_began: Option<Instant>,
+    /// When the whole frames came that the last look at the input has left there.
+    left_since: Option<Instant>,
     drain: time::Drain,
     peer_drains: bool,
     error: Option<ConnectionError>,
@@ -288,6 +290,7 @@ impl Connection {
             late_cancels: control::LATE_CANCELS,
             next_deadline: None,
             frame_began: None,
+            left_since: None,
             drain: time::Drain::No,
             peer_drains: false,
             error: None,
@@ -363,10 +366,10 @@ impl Connection {
     /// # Errors
     /// What ended the connection. The out-buffer then holds the frame that tells the peer; transmit it and close.
     pub fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
-        self.handle_bytes_with(now, input, &mut ())
+        self.handle_bytes_with(now, input, usize::MAX, &mut ())
     }
 
-    /// The same, with those who wait for answers.
+    /// The same with at most so many frames, and with those who wait for answers.
     ///
     /// # Errors
     /// What ended the connection.
@@ -375,6 +378,7 @@ impl Connection {
         &mut self,
         now: Instant,
         input: &mut BytesMut,
+        most: usize,
         answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
         if let Some(error) = &self.error {
@@ -382,7 +386,7 @@ impl Connection {
             return Err(error.clone());
         }
         self.keepalive.heard(now);
-        let result = self.read_frames(now, input, answers);
+        let result = self.read_frames(now, input, most, answers);
         if let Err(error) = &result {
             self.fail(error.clone());
             input.clear();
@@ -394,6 +398,7 @@ impl Connection {
         &mut self,
         now: Instant,
         input: &mut BytesMut,
+        most: usize,
         answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
         if !self.magic {
@@ -419,9 +424,11 @@ impl Connection {
                 ),
             ));
         }
-        // The first frame of the input may have begun in an earlier one.
-        let mut began = self.frame_began.take().unwrap_or(now);
-        let whole = whole_frames(input);
+        // What was left the last time has come then, and nothing since. The first frame of the input may have begun in an
+        // earlier one.
+        let came = self.left_since.take().unwrap_or(now);
+        let mut began = self.frame_began.take().unwrap_or(came);
+        let whole = whole_frames(input, most);
         if whole > 0 {
             // Cut off in one piece, of which the bodies are slices: cheaper than to cut off each (100 instructions a
             // frame).
@@ -434,7 +441,7 @@ impl Connection {
                 let end = head + prefix.body as usize;
                 let body = if head < end { frames.slice(head..end) } else { Bytes::new() };
                 self.handle_frame(now, began, &prefix, &frames[at + PREFIX..head], body, answers)?;
-                began = now;
+                began = came;
                 at = end;
             }
         }
@@ -442,10 +449,18 @@ impl Connection {
             // Limits come before memory: nothing is waited for that would be refused.
             self.check_prefix(&Prefix::parse(bytes))?;
         }
-        if !input.is_empty() {
+        if self.has_frame(input) {
+            self.left_since = Some(came);
+        } else if !input.is_empty() {
             self.frame_began = Some(began);
         }
         Ok(())
+    }
+
+    /// Whether `input` begins with a whole frame.
+    #[inline]
+    pub fn has_frame(&self, input: &[u8]) -> bool {
+        !input.is_empty() && self.missing(input) == 0
     }
 
     /// How many more bytes the frame at the start of `input` needs to be whole, as far as its prefix tells; never
@@ -530,17 +545,20 @@ impl Connection {
     }
 }
 
-/// How many bytes at the start of `input` are whole frames.
+/// How many bytes at the start of `input` are whole frames, of which there are to be at most so many.
 #[inline]
-fn whole_frames(input: &[u8]) -> usize {
-    let mut end = 0;
-    while let Some(bytes) = input[end..].first_chunk::<PREFIX>() {
+fn whole_frames(input: &[u8], most: usize) -> usize {
+    let (mut end, mut count) = (0, 0);
+    while count < most
+        && let Some(bytes) = input[end..].first_chunk::<PREFIX>()
+    {
         let prefix = Prefix::parse(bytes);
         let next = end + PREFIX + usize::from(prefix.header) + prefix.body as usize;
         if next > input.len() {
             break;
         }
         end = next;
+        count += 1;
     }
     end
 }

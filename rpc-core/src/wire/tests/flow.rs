@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::pair::{CLIENT, Pair, SERVER};
 use crate::status::Code;
-use crate::wire::{Config, Event, StreamId};
+use crate::wire::{Config, Event, StreamId, Transmit};
 
 const MB: usize = 1 << 20;
 
@@ -274,4 +274,50 @@ fn a_reply_that_does_not_fit_the_connections_window_goes_in_parts_in_order_with_
         assert_eq!(body, Bytes::from(vec![1 + 2 * token.0 as u8; 60_000]));
     }
     pair.assert_clean();
+}
+
+#[test]
+fn of_many_frames_some_are_left_for_the_next_look_and_count_from_when_they_came() {
+    const CALLS: usize = 1_000;
+    let mut pair = Pair::new();
+    for number in 0..CALLS {
+        pair.open(CLIENT, number as u32, "x");
+    }
+    let (mut out, mut now) = (Transmit::default(), pair.now);
+    pair.client().poll_transmit(now, &mut out);
+    let (mut input, came) = (out.take_all(), now);
+    // The beginning of one more, which counts from then too.
+    pair.open(CLIENT, CALLS as u32, "the last");
+    pair.client().poll_transmit(now, &mut out);
+    let mut rest = out.take_all();
+    input.extend_from_slice(&rest.split_to(20));
+    let (mut looks, mut requests) = (0, 0);
+    let server = pair.server();
+    loop {
+        server.handle_input(now, &mut input, &mut None).unwrap();
+        looks += 1;
+        let before = requests;
+        while let Some(event) = server.poll_event() {
+            let Event::Request(request) = event else { panic!("{event:?}") };
+            assert_eq!(request.received, came);
+            requests += 1;
+        }
+        assert!(requests - before <= CALLS / 3, "{} at once", requests - before);
+        now += Duration::from_millis(1);
+        if !server.has_frame(&input) {
+            break;
+        }
+    }
+    assert_eq!(requests, CALLS);
+    assert!(looks > 3, "{looks} looks");
+    input.extend_from_slice(&rest);
+    server.handle_input(now, &mut input, &mut None).unwrap();
+    let last = server.poll_event();
+    assert!(matches!(last, Some(Event::Request(request)) if request.received == came));
+    // What comes later counts from then.
+    pair.open(CLIENT, CALLS as u32 + 1, "x");
+    pair.client().poll_transmit(now, &mut out);
+    pair.server().handle_input(now, &mut out.take_all(), &mut None).unwrap();
+    let later = pair.server().poll_event();
+    assert!(matches!(later, Some(Event::Request(request)) if request.received == now));
 }

@@ -82,8 +82,13 @@ impl Side {
                 }
                 None => self.input.extend_from_slice(&std::mem::take(&mut bytes)),
             }
-            // An error shows in `error`.
-            let _ = self.wire.handle_input(now, &mut self.input, &mut self.part);
+            loop {
+                // An error shows in `error`.
+                let _ = self.wire.handle_input(now, &mut self.input, &mut self.part);
+                if !self.wire.has_frame(&self.input) {
+                    break;
+                }
+            }
         }
     }
 
