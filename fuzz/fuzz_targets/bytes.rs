@@ -59,8 +59,8 @@ fn one(data: &[u8]) {
                 Event::Request(request) => {
                     let body = Bytes::from(vec![1; request.body.len() * 3]);
                     match request.body.len() % 4 {
-                        0 => wire.respond(now, request.stream, &ResponseHead::default(), body, true),
-                        1 => wire.respond(now, request.stream, &ResponseHead::default(), body, false),
+                        0 => wire.respond(now, request.stream, &ResponseHead::default(), (&body).into(), true),
+                        1 => wire.respond(now, request.stream, &ResponseHead::default(), (&body).into(), false),
                         2 => wire.close(request.stream),
                         _ => {}
                     }

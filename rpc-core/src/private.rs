@@ -24,7 +24,8 @@ pub use crate::codec::{Codec, CodecError, Json, Protobuf};
 pub use crate::message::schema::MessageSchema;
 pub use crate::message::{DecodeError, Empty, Message, field};
 pub use crate::server::Serve;
-pub use crate::server::handler::{serve, unknown_method};
+pub use crate::server::handler::{Arrived, call, serve, unknown_method};
+pub use crate::server::room::{Handled, Way};
 pub use crate::status::{Code, Detail, Status};
 pub use crate::stream::Streaming;
 

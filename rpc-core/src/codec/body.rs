@@ -55,6 +55,29 @@ pub(crate) fn body(
     result.map(|()| body.freeze())
 }
 
+/// The same, in a buffer of the caller's that is empty and will be again: a small body stays there, which costs nothing but
+/// the copy; a large one is given out by itself.
+///
+/// # Errors
+/// What `encode` gives; the buffer is empty then.
+#[inline]
+pub(crate) fn body_in(
+    place: &mut BytesMut,
+    size: usize,
+    encode: impl FnOnce(&mut BytesMut) -> Result<(), CodecError>,
+) -> Result<Option<Bytes>, CodecError> {
+    if size >= OWN {
+        return body(size, encode).map(Some);
+    }
+    place.reserve(size.max(64));
+    if let Err(error) = encode(place) {
+        place.clear();
+        return Err(error);
+    }
+    // Larger than announced.
+    Ok((place.len() >= OWN).then(|| std::mem::take(place).freeze()))
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::BufMut;
@@ -107,5 +130,28 @@ mod tests {
             Ok(())
         });
         assert_eq!(outer.unwrap(), "inner");
+    }
+
+    #[test]
+    fn a_small_body_stays_where_it_was_encoded_and_a_large_one_does_not() {
+        let mut place = BytesMut::new();
+        for size in [0, 1, OWN - 1, OWN, 100 * 1024] {
+            for announced in [0, size] {
+                let text = "x".repeat(size);
+                let own = body_in(&mut place, announced, |out| {
+                    out.put_slice(text.as_bytes());
+                    Ok(())
+                });
+                let own = own.unwrap();
+                assert_eq!(own.is_some(), size >= OWN, "{size}");
+                assert_eq!(own.unwrap_or_else(|| place.split().freeze()), text);
+                assert!(place.is_empty());
+            }
+        }
+        let failed = body_in(&mut place, 3, |out| {
+            out.put_slice(b"half");
+            Err(CodecError::new("no"))
+        });
+        assert!(failed.is_err() && place.is_empty());
     }
 }

@@ -5,7 +5,7 @@
 //! too. Nothing is counted or allocated for that, and the contexts of futures that share a task (by `join!`, say) do
 //! not mix.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -20,7 +20,8 @@ use crate::context::context::Context;
 use crate::status::Status;
 
 thread_local! {
-    static CURRENT: RefCell<Context> = const { RefCell::new(Context::background()) };
+    // Nothing of others runs while it is taken out to be looked at.
+    static CURRENT: Cell<Context> = const { Cell::new(Context::background()) };
 }
 
 /// Runs `f` with this context as the current one.
@@ -42,7 +43,7 @@ pub(crate) fn poll_in<T>(context: &mut Context, f: impl FnOnce() -> T) -> T {
 
 fn swap(context: &mut Context) {
     // A thread that is ending has no current context any more; what its destructors do happens in the background one.
-    let _ = CURRENT.try_with(|current| mem::swap(&mut *current.borrow_mut(), context));
+    let _ = CURRENT.try_with(|current| *context = current.replace(mem::take(context)));
 }
 
 /// Starts a task that keeps the current context: its deadline, cancellation, values and trace.
@@ -80,16 +81,27 @@ impl Context {
     /// The context of the innermost scope that is being polled on this thread: in a handler the call's. Outside of every
     /// scope, and in tasks that `tokio::spawn` started, the [background](Self::background).
     pub fn current() -> Self {
-        CURRENT.try_with(|current| current.borrow().clone()).unwrap_or_default()
+        Self::look(Self::clone).unwrap_or_default()
     }
 
     /// Whether this very context is the [current](Self::current) one.
     pub(crate) fn is_current(&self) -> bool {
-        let same = |current: &RefCell<Self>| match (&current.borrow().0, &self.0) {
+        let same = |current: &Self| match (&current.0, &self.0) {
             (Some(current), Some(own)) => Arc::ptr_eq(current, own),
             (current, own) => current.is_none() && own.is_none(),
         };
-        CURRENT.try_with(same).unwrap_or(false)
+        Self::look(same).unwrap_or(false)
+    }
+
+    /// Looks at the current context; `None` on a thread that is ending.
+    fn look<T>(f: impl FnOnce(&Self) -> T) -> Option<T> {
+        let look = |place: &Cell<Self>| {
+            let current = place.take();
+            let result = f(&current);
+            place.set(current);
+            result
+        };
+        CURRENT.try_with(look).ok()
     }
 
     /// Runs a future with this context as the [current](Self::current) one, whenever it is polled and as it is dropped.

@@ -1,32 +1,49 @@
 //! The calls of one connection: each is routed, and its handler is run.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::call::request::{Deadline, Source};
-use crate::call::{BoxFuture, Request, Response};
 use crate::context::{CallParts, Context, TraceContext, now};
-use crate::server::exchange::{self, Polled, Task};
+use crate::server::exchange::{self, Call, Start, Task};
+use crate::server::handler::Arrived;
 use crate::server::items;
+use crate::server::room::{Handled, Room};
 use crate::server::router::{Route, Router};
 use crate::status::Status;
-use crate::transport::driver::{Answer, Dispatch};
+use crate::transport::driver::{Answers, Dispatch};
 use crate::transport::lane::{Lane, Reader};
 use crate::transport::link::Link;
 use crate::transport::slot::Place;
-use crate::wire::head::IncomingHead;
 use crate::wire::{Incoming, ResponseHead};
 
 /// The serving side of one connection. Belongs to its driver, so nothing here is locked.
 pub(crate) struct Serving {
     router: Arc<Router>,
-    /// The routes of the names that the peer has bound, by number.
-    bound: Vec<Option<Arc<Route>>>,
+    /// The methods whose names the peer has bound, by number.
+    bound: Vec<Option<Bound>>,
+    run: Run,
+}
+
+/// A method that is called on this connection.
+struct Bound {
+    route: Arc<Route>,
+    /// The room for its handlers' futures.
+    room: Room,
+}
+
+/// What the handlers of one connection that run in place have in common.
+#[derive(Default)]
+struct Run {
     batch: Option<Batch>,
+    tally: Option<Tally>,
     /// The context of the last call that was done at once, for the next one.
     spare: Context,
+    /// Where replies are encoded, one after the other; empty between two calls.
+    reply: BytesMut,
 }
 
 /// Handlers that run in place one after the other, without a look at the clock between one's end and the next one's
@@ -43,51 +60,79 @@ struct Batch {
     until: Option<Instant>,
 }
 
+/// Calls of one method that gave a reply and are not yet in its counters, which all connections share.
+struct Tally {
+    route: Arc<Route>,
+    calls: u64,
+    busy: Duration,
+}
+
 impl Serving {
     pub(crate) fn new(router: Arc<Router>) -> Self {
-        Self { router, bound: Vec::new(), batch: None, spare: Context::background() }
+        Self { router, bound: Vec::new(), run: Run::default() }
     }
 
-    /// The route of a request: by number where the name is bound, a look-up by name the first time.
-    #[inline]
-    fn route(&mut self, link: &Link, head: &IncomingHead) -> Result<Arc<Route>, Status> {
-        let Some(number) = head.number else {
-            let path = head.name.as_deref().unwrap_or_default();
-            return self.router.find(path).cloned().ok_or_else(|| self.unknown(path));
+    /// The first call of a name that the peer has bound to a number, or any by a name without one.
+    #[cold]
+    fn by_name(&mut self, link: &Arc<Link>, incoming: &mut Incoming, answers: &mut Answers) {
+        let number = incoming.head.number;
+        let path = match number {
+            Some(number) => link.lock().wire.method_name(number).unwrap_or_default().into(),
+            None => incoming.head.name.take().unwrap_or_default(),
         };
-        if let Some(Some(route)) = self.bound.get(number as usize) {
-            return Ok(route.clone());
+        let Some(route) = self.router.find(&path).cloned() else {
+            let status = Status::unimplemented(self.router.missing(&path));
+            let reply = (!incoming.oneway).then(|| (ResponseHead::refusal(status), Bytes::new()));
+            return answers.push(incoming.stream, reply);
+        };
+        let mut room = Room::default();
+        self.run.call(link, &route, &mut room, incoming, answers);
+        if let Some(number) = number.map(|number| number as usize) {
+            if self.bound.len() <= number {
+                self.bound.resize_with(number + 1, || None);
+            }
+            self.bound[number] = Some(Bound { route, room });
         }
-        let path: Box<str> = link.lock().wire.method_name(number).unwrap_or_default().into();
-        let Some(route) = self.router.find(&path).cloned() else { return Err(self.unknown(&path)) };
-        let number = number as usize;
-        if self.bound.len() <= number {
-            self.bound.resize(number + 1, None);
-        }
-        self.bound[number] = Some(route.clone());
-        Ok(route)
-    }
-
-    fn unknown(&self, path: &str) -> Status {
-        Status::unimplemented(self.router.missing(path))
     }
 }
 
 impl Dispatch for Serving {
-    fn request(&mut self, link: &Arc<Link>, incoming: &mut Incoming, answers: &mut Vec<Answer>) {
-        let &mut Incoming { stream, ref mut head, ref mut body, oneway, end, received, deadline } = incoming;
-        let route = match self.route(link, head) {
-            Ok(route) => route,
-            Err(status) => {
-                let reply = (!oneway).then(|| (ResponseHead::refusal(status), Bytes::new()));
-                answers.push(Answer { stream, reply });
-                return;
-            }
-        };
-        if answers.is_empty() {
-            // A new round: what is known of the time is old.
-            self.batch = None;
+    #[inline]
+    fn request(&mut self, link: &Arc<Link>, incoming: &mut Incoming, answers: &mut Answers) {
+        if let Some(number) = incoming.head.number
+            && let Some(Some(Bound { route, room })) = self.bound.get_mut(number as usize)
+        {
+            return self.run.call(link, route, room, incoming, answers);
         }
+        self.by_name(link, incoming, answers);
+    }
+
+    fn dispatched(&mut self) {
+        self.run.batch = None;
+        if let Some(tally) = self.run.tally.take() {
+            tally.enter();
+        }
+    }
+
+    fn rest(&mut self) {
+        for bound in self.bound.iter_mut().flatten() {
+            bound.room = Room::default();
+        }
+        self.run = Run::default();
+    }
+}
+
+impl Run {
+    #[inline]
+    fn call(
+        &mut self,
+        link: &Arc<Link>,
+        route: &Arc<Route>,
+        room: &mut Room,
+        incoming: &mut Incoming,
+        answers: &mut Answers,
+    ) {
+        let &mut Incoming { stream, ref mut head, ref mut body, oneway, end, received, deadline } = incoming;
         let batch = self.batch.get_or_insert_with(|| {
             let at = now();
             let after = at.saturating_duration_since(received);
@@ -110,66 +155,83 @@ impl Dispatch for Serving {
             is_retry: head.is_retry,
         };
         let context = std::mem::take(&mut self.spare).renewed(parts, || link.clone());
-        let body = std::mem::take(body);
-        let mut request = request(&route, head, body, context.clone(), received, deadline);
+        let mut arrived = Arrived {
+            method: route.method,
+            codec: head.codec,
+            body: std::mem::take(body),
+            items: None,
+            attempt: head.attempt,
+            is_retry: head.is_retry,
+            deadline: deadline.map(|at| Deadline { at, since: received, source: Source::Caller }),
+        };
         let mut lane = None;
         if !end {
             let items = lane.insert(Lane::new(Place::Stream(stream)));
-            request.stream = Some(items::received(Reader::new(link.clone(), items.clone())));
+            arrived.items = Some(items::received(Reader::new(link.clone(), items.clone())));
         }
-        let mut call = exchange::Call { route, context, stream, received, started, deadline, oneway, lane };
+        let mut call =
+            Call { method: route.method, context, stream, received, started, deadline, oneway, lane };
 
         if deadline.is_some_and(|deadline| deadline <= started) {
             // Nobody waits for it any more.
-            answers.push(call.too_late());
-            return;
+            route.counters.ended(false, Duration::ZERO);
+            return answers.push(stream, call.too_late());
         }
-        if over || call.route.in_place.is_zero() || call.route.is_slow() {
-            Task::start(link, call, Start::Request(request));
-            return;
+        if over || route.in_place.is_zero() || route.is_slow() {
+            return Task::start(link, route, call, Start::Request(arrived));
         }
-        let polled = exchange::begin(&mut call, &mut request);
+        // The task that a pending handler gets polls it at once, and so leaves the right waker.
+        let handled =
+            exchange::begin(&mut call, &*route.service, &mut arrived, Waker::noop(), room, &mut self.reply);
         let ended = now();
         let took = ended.saturating_duration_since(started);
-        call.route.polled(took);
-        if let Some(batch) = &mut self.batch {
-            batch.last = ended;
-            batch.after += took;
+        route.polled(took);
+        batch.last = ended;
+        batch.after += took;
+        if matches!(handled, Handled::Encoded) && call.lane.is_none() {
+            // Nothing is in it that would have to be dropped, which the compiler does not see.
+            std::mem::forget(handled);
+            self.count(route, took);
+            answers.push_encoded(stream, call.replied(queue, took), &self.reply);
+            self.reply.clear();
+            self.spare = call.context;
+            return;
         }
-        match polled {
-            Polled::Ready(result) => {
-                answers.push(call.answer(result, queue, took));
+        match handled.complete(&mut self.reply) {
+            // A call with streams has a task all the same: what belongs to it has to end with it.
+            Handled::Done(result) if call.lane.is_some() || matches!(&result, Ok(ok) if ok.is_stream()) => {
+                Task::start(link, route, call, Start::Future(Box::pin(std::future::ready(result))));
+            }
+            Handled::Done(result) => {
+                route.counters.ended(result.is_ok(), took);
+                answers.push(stream, call.answer(result, queue, took));
                 self.spare = call.context;
             }
-            Polled::Pending(future) => Task::start(link, call, Start::Future(future)),
+            Handled::Pending(future) => Task::start(link, route, call, Start::Future(future)),
+            Handled::Encoded => {}
         }
     }
 
-    fn rest(&mut self) {
-        self.spare = Context::background();
+    /// Counts a call that gave a reply: a round's calls of one method are entered together.
+    #[inline]
+    fn count(&mut self, route: &Arc<Route>, took: Duration) {
+        match &mut self.tally {
+            Some(tally) if Arc::ptr_eq(&tally.route, route) => {
+                tally.calls += 1;
+                tally.busy += took;
+            }
+            other => {
+                let tally = Tally { route: route.clone(), calls: 1, busy: took };
+                if let Some(before) = other.replace(tally) {
+                    before.enter();
+                }
+            }
+        }
     }
 }
 
-/// What a handler's task begins with.
-pub(crate) enum Start {
-    Request(Request),
-    Future(BoxFuture<Result<Response, Status>>),
-}
-
-fn request(
-    route: &Route,
-    head: &IncomingHead,
-    body: Bytes,
-    context: Context,
-    received: Instant,
-    deadline: Option<Instant>,
-) -> Request {
-    Request {
-        deadline: deadline.map(|at| Deadline { at, since: received, source: Source::Caller }),
-        attempt: head.attempt,
-        is_retry: head.is_retry,
-        context,
-        is_incoming: true,
-        ..Request::new(route.method, head.codec, body)
+impl Tally {
+    fn enter(self) {
+        self.route.counters.add(self.calls, self.busy);
     }
 }

@@ -10,27 +10,26 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::call::{BoxFuture, Request, Response};
+use crate::call::{BoxFuture, MethodDescriptor, Response};
 use crate::context::{Context, now, poll_in};
 use crate::metadata::Metadata;
 use crate::middleware::catch_panic::caught;
-use crate::server::connection::Start;
+use crate::server::handler::Arrived;
+use crate::server::room::{Handled, InPlace, Room};
 use crate::server::router::Route;
+use crate::server::stack::Handle;
 use crate::status::{Certainty, Code, Hop, Status};
-use crate::transport::driver::Answer;
 use crate::transport::lane::Lane;
 use crate::transport::link::Link;
 use crate::transport::pump::{Pump, Pumped};
 use crate::wire::field::micros;
 use crate::wire::{ResponseHead, StreamId, Token};
 
-type Handler = BoxFuture<Result<Response, Status>>;
-
 /// What is kept of a call while its handler runs.
 pub(crate) struct Call {
-    pub(crate) route: Arc<Route>,
+    pub(crate) method: &'static MethodDescriptor,
     pub(crate) context: Context,
     pub(crate) stream: StreamId,
     /// When its first byte came.
@@ -43,38 +42,35 @@ pub(crate) struct Call {
     pub(crate) lane: Option<Arc<Lane>>,
 }
 
-/// What became of a handler's first poll.
-pub(crate) enum Polled {
-    Ready(Result<Response, Status>),
-    Pending(Handler),
-}
-
-/// Makes the handler's future and polls it once, in place.
+/// Makes the handler's future and polls it once.
 #[inline]
-pub(crate) fn begin(call: &mut Call, request: &mut Request) -> Polled {
-    // The task that a pending handler gets polls it at once, and so leaves the right waker.
-    let mut cx = TaskContext::from_waker(Waker::noop());
-    let streams = call.lane.is_some();
-    let mut context = std::mem::take(&mut call.context);
-    let polled = poll_in(&mut context, || {
+pub(crate) fn begin(
+    call: &mut Call,
+    service: &dyn Handle,
+    arrived: &mut Arrived,
+    waker: &Waker,
+    room: &mut Room,
+    reply: &mut BytesMut,
+) -> Handled {
+    let mut executed = false;
+    let handled = poll_in(&mut call.context, || {
         catch_unwind(AssertUnwindSafe(|| {
-            let mut future = call.route.service.handle(request);
-            match future.as_mut().poll(&mut cx) {
-                // A call with streams has a task all the same: what belongs to it has to end with it.
-                Poll::Ready(result) if streams || matches!(&result, Ok(ok) if ok.is_stream()) => {
-                    Err(Box::pin(std::future::ready(result)) as Handler)
-                }
-                Poll::Ready(result) => Ok(result),
-                Poll::Pending => Err(future),
-            }
+            let executed = &mut executed;
+            service.handle(arrived, InPlace { waker, room, reply: &mut *reply, executed })
         }))
     });
-    call.context = context;
-    match polled {
-        Ok(Ok(result)) => Polled::Ready(result),
-        Ok(Err(future)) => Polled::Pending(future),
-        Err(panic) => Polled::Ready(Err(caught(call.route.method.path, &*panic))),
+    let handled = match handled {
+        Ok(handled) => handled,
+        Err(panic) => {
+            // What an encoder may have left.
+            reply.clear();
+            Handled::Done(Err(caught(call.method.path, &*panic)))
+        }
+    };
+    if executed && !matches!(handled, Handled::Encoded) {
+        call.context.mark_executed();
     }
+    handled
 }
 
 impl Call {
@@ -83,29 +79,35 @@ impl Call {
         self.started.saturating_duration_since(self.received)
     }
 
-    /// The answer to the peer, with this hop's certainty, timings and share of the budget.
+    /// The head of the answer with a reply that was encoded in place; `None` if no answer is due.
     #[inline]
+    pub(crate) fn replied(&self, queue: Duration, handler: Duration) -> Option<ResponseHead> {
+        if self.oneway {
+            return None;
+        }
+        let metadata = self.context.take_reply_metadata().unwrap_or_default();
+        Some(ResponseHead { status: None, queue: micros(queue), handler: micros(handler), metadata })
+    }
+
+    /// The answer to the peer, with this hop's certainty, timings and share of the budget; `None` if none is due.
     pub(crate) fn answer(
         &self,
         result: Result<Response, Status>,
         queue: Duration,
         handler: Duration,
-    ) -> Answer {
-        self.route.counters.ended(result.is_ok(), handler);
+    ) -> Option<(ResponseHead, Bytes)> {
         if self.oneway {
-            return Answer { stream: self.stream, reply: None };
+            return None;
         }
         let own = self.context.take_reply_metadata();
-        let reply = match result {
+        Some(match result {
             Ok(response) => {
                 let (body, mut metadata, _) = response.into_parts();
                 if let Some(own) = own {
                     metadata.extend(own);
                 }
-                (
-                    ResponseHead { status: None, queue: micros(queue), handler: micros(handler), metadata },
-                    body,
-                )
+                let (queue, handler) = (micros(queue), micros(handler));
+                (ResponseHead { status: None, queue, handler, metadata }, body)
             }
             Err(status) => {
                 let mut status = self.outgoing(status, queue, handler);
@@ -118,8 +120,7 @@ impl Call {
                     Bytes::new(),
                 )
             }
-        };
-        Answer { stream: self.stream, reply: Some(reply) }
+        })
     }
 
     /// The head of an answer that is a stream.
@@ -130,7 +131,6 @@ impl Call {
 
     /// What stands at the end of such an answer.
     fn closing_head(&self, result: Result<Metadata, Status>, handler: Duration) -> ResponseHead {
-        self.route.counters.ended(result.is_ok(), handler);
         match result {
             Ok(metadata) => ResponseHead { handler: micros(handler), metadata, ..ResponseHead::default() },
             Err(status) => {
@@ -142,7 +142,7 @@ impl Call {
 
     /// The answer to a call whose time was up before its handler was begun.
     #[cold]
-    pub(crate) fn too_late(&self) -> Answer {
+    pub(crate) fn too_late(&self) -> Option<(ResponseHead, Bytes)> {
         self.answer(Err(self.overdue("begun")), self.queue(), Duration::ZERO)
     }
 
@@ -151,7 +151,7 @@ impl Call {
         let budget = self.deadline.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.received));
         Status::deadline_exceeded(format!(
             "{} was not {what} in the {budget:.1?} that its caller left it",
-            self.route.method.path
+            self.method.path
         ))
     }
 
@@ -171,7 +171,7 @@ impl Call {
             hops.insert(
                 0,
                 Hop {
-                    method: self.route.method.path.to_owned(),
+                    method: self.method.path.to_owned(),
                     budget: self
                         .deadline
                         .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(self.received)),
@@ -185,6 +185,12 @@ impl Call {
     }
 }
 
+/// What a handler's task begins with.
+pub(crate) enum Start {
+    Request(Arrived),
+    Future(BoxFuture<Result<Response, Status>>),
+}
+
 /// The task of a handler that was not done at its first poll, must not be polled in place, or gave a stream: then it is
 /// the stream's task as well.
 ///
@@ -193,6 +199,7 @@ impl Call {
 pub(crate) struct Task {
     link: Arc<Link>,
     token: Token,
+    route: Arc<Route>,
     call: Call,
     start: Option<Start>,
     /// What the handler gave, if that is a stream.
@@ -201,18 +208,59 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    pub(crate) fn start(link: &Arc<Link>, call: Call, start: Start) {
+    pub(crate) fn start(link: &Arc<Link>, route: &Arc<Route>, call: Call, start: Start) {
         let token = link.serve(call.stream, call.context.clone(), call.lane.clone());
-        let task = Self { link: link.clone(), token, call, start: Some(start), reply: None, answered: false };
+        let (link_, route, start) = (link.clone(), route.clone(), Some(start));
+        let task = Self { link: link_, token, route, call, start, reply: None, answered: false };
         let handle = tokio::spawn(task).abort_handle();
         link.set_task(token, handle);
+    }
+
+    /// The first poll of a handler that was not polled in place.
+    fn begin(&mut self, mut arrived: Arrived, waker: &Waker) -> Poll<Result<Response, Status>> {
+        let Self { route, call, start, .. } = self;
+        call.started = now();
+        if call.deadline.is_some_and(|deadline| deadline <= call.started) {
+            return Poll::Ready(Err(call.overdue("begun")));
+        }
+        let mut reply = BytesMut::new();
+        let handled = begin(call, &*route.service, &mut arrived, waker, &mut Room::default(), &mut reply);
+        route.polled(now().saturating_duration_since(call.started));
+        match handled {
+            Handled::Encoded => Poll::Ready(Ok(Response::new(reply.freeze()))),
+            Handled::Done(result) => Poll::Ready(result),
+            Handled::Pending(future) => {
+                *start = Some(Start::Future(future));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// A further poll of a handler.
+    fn go_on(
+        &mut self,
+        mut future: BoxFuture<Result<Response, Status>>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
+        let Self { call, start, .. } = self;
+        let polled = poll_in(&mut call.context, || {
+            catch_unwind(AssertUnwindSafe(|| {
+                let polled = future.as_mut().poll(cx);
+                if polled.is_pending() {
+                    *start = Some(Start::Future(future));
+                }
+                polled
+            }))
+        });
+        polled.unwrap_or_else(|panic| Poll::Ready(Err(caught(call.method.path, &*panic))))
     }
 
     fn finish(&mut self, result: Result<Response, Status>) {
         self.answered = true;
         let handler = now().saturating_duration_since(self.call.started);
+        self.route.counters.ended(result.is_ok(), handler);
         let answer = self.call.answer(result, self.call.queue(), handler);
-        self.link.served(self.token, self.call.stream, answer.reply);
+        self.link.served(self.token, self.call.stream, answer);
     }
 
     /// The handler gave a stream: its head goes out, its items follow.
@@ -226,13 +274,12 @@ impl Task {
     /// Sends what is ready of the stream. When it has ended the call is answered.
     fn poll_stream(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Self { link, call, reply: Some((lane, pump)), .. } = self else { return Poll::Ready(()) };
-        let mut context = std::mem::take(&mut call.context);
-        let polled = poll_in(&mut context, || pump.poll(link, lane, call.stream, cx));
-        call.context = context;
+        let stream = call.stream;
+        let polled = poll_in(&mut call.context, || pump.poll(link, lane, stream, cx));
         let result = match ready!(polled) {
             Pumped::Ended(trailing) => Ok(trailing),
             Pumped::Failed(status) => Err(status),
-            Pumped::Panicked(panic) => Err(caught(call.route.method.path, &*panic)),
+            Pumped::Panicked(panic) => Err(caught(call.method.path, &*panic)),
             Pumped::Unwanted => Err(Status::cancelled("the caller gave up the call")),
         };
         self.drop_reply();
@@ -243,6 +290,7 @@ impl Task {
     fn finish_stream(&mut self, result: Result<Metadata, Status>) {
         self.answered = true;
         let handler = now().saturating_duration_since(self.call.started);
+        self.route.counters.ended(result.is_ok(), handler);
         let head = self.call.closing_head(result, handler);
         self.link.finished(self.token, self.call.stream, &head);
     }
@@ -252,11 +300,10 @@ impl Task {
     fn drop_reply(&mut self) -> bool {
         let (start, reply) = (self.start.take(), self.reply.take());
         let streams = reply.is_some();
-        let mut context = std::mem::take(&mut self.call.context);
-        let dropped = poll_in(&mut context, || catch_unwind(AssertUnwindSafe(|| drop((start, reply)))));
-        self.call.context = context;
+        let dropped =
+            poll_in(&mut self.call.context, || catch_unwind(AssertUnwindSafe(|| drop((start, reply)))));
         if let Err(panic) = dropped {
-            let _ = caught(self.call.route.method.path, &*panic);
+            let _ = caught(self.call.method.path, &*panic);
         }
         streams
     }
@@ -270,45 +317,18 @@ impl Future for Task {
         if this.reply.is_some() {
             return this.poll_stream(cx);
         }
-        let first = matches!(this.start, Some(Start::Request(_)));
-        let mut context = std::mem::take(&mut this.call.context);
-        let polled = poll_in(&mut context, || {
-            catch_unwind(AssertUnwindSafe(|| {
-                let mut future = match this.start.take() {
-                    Some(Start::Future(future)) => future,
-                    Some(Start::Request(mut request)) => {
-                        this.call.started = now();
-                        if this.call.deadline.is_some_and(|deadline| deadline <= this.call.started) {
-                            return Poll::Ready(Err(this.call.overdue("begun")));
-                        }
-                        this.call.route.service.handle(&mut request)
-                    }
-                    None => return Poll::Pending,
-                };
-                let polled = future.as_mut().poll(cx);
-                if polled.is_pending() {
-                    this.start = Some(Start::Future(future));
-                }
-                polled
-            }))
-        });
-        this.call.context = context;
-        if first {
-            this.call.route.polled(now().saturating_duration_since(this.call.started));
-        }
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(Ok(response))) if response.is_stream() => {
+        let polled = match this.start.take() {
+            Some(Start::Request(arrived)) => this.begin(arrived, cx.waker()),
+            Some(Start::Future(future)) => this.go_on(future, cx),
+            None => Poll::Pending,
+        };
+        match ready!(polled) {
+            Ok(response) if response.is_stream() => {
                 this.begin_stream(response);
                 this.poll_stream(cx)
             }
-            Ok(Poll::Ready(result)) => {
+            result => {
                 this.finish(result);
-                Poll::Ready(())
-            }
-            Err(panic) => {
-                let status = caught(this.call.route.method.path, &*panic);
-                this.finish(Err(status));
                 Poll::Ready(())
             }
         }

@@ -4,7 +4,7 @@
 //! it tells registries where it is), `drain` (the
 //! orderly end), `connection` (the calls of one connection), `services` (what is served, by a server or by a client that is
 //! called back), `router` (from a name to a handler), `stack` (the layers round every handler), `exchange` (one call: its
-//! handler is run), [`handler`] (from bytes to the user's method and back), `items` (the items of a request).
+//! handler is run), [`handler`] (from bytes to the user's method and back), `room` (what a handler is run with), `items` (the items of a request).
 //!
 //! ```
 //! use std::time::Duration;
@@ -43,6 +43,8 @@ pub mod handler;
 #[cfg(feature = "macros")]
 pub mod health;
 mod items;
+#[doc(hidden)]
+pub mod room;
 pub(crate) mod router;
 pub(crate) mod services;
 mod stack;
@@ -81,9 +83,8 @@ pub trait Serve:
     /// Name, methods, codecs.
     fn descriptor(&self) -> &'static ServiceDescriptor;
 
-    /// Calls the method that a request names, and takes out of the request what that needs. What
-    /// [`call`](tower::Service::call) does, for one who has no service of its own and would rather not move the request.
-    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>>;
+    /// Calls the method that a request names, and takes out of the request what that needs.
+    fn handle(&self, arrived: &mut handler::Arrived, way: room::Way<'_>) -> room::Handled;
 }
 
 /// A running server. Dropping it ends everything at once: for an orderly end there is [`drain`](Self::drain).
@@ -141,6 +142,12 @@ impl Counters {
     pub(crate) fn ended(&self, ok: bool, busy: Duration) {
         let count = if ok { &self.ok } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
+        self.busy.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    /// Adds calls that gave a reply.
+    pub(crate) fn add(&self, calls: u64, busy: Duration) {
+        self.ok.fetch_add(calls, Ordering::Relaxed);
         self.busy.fetch_add(busy.as_nanos() as u64, Ordering::Relaxed);
     }
 

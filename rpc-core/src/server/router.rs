@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) service: Arc<dyn Handle>,
     /// How long handlers may run in place in one go.
     pub(crate) in_place: Duration,
+    /// A first poll up to here is quick.
+    quick: Duration,
     /// How often the handler has lately computed for long without awaiting: see [`SLOW`].
     slowness: AtomicU32,
     pub(crate) counters: Counters,
@@ -56,6 +58,7 @@ impl Router {
                 method,
                 service: service.clone(),
                 in_place,
+                quick: in_place / 2,
                 slowness: AtomicU32::new(0),
                 counters: Counters::default(),
             };
@@ -123,7 +126,7 @@ impl Route {
     pub(crate) fn polled(&self, took: Duration) {
         let slowness = self.slowness.load(Ordering::Relaxed);
         // Nothing is stored for a method that is always quick. Two that race lose a step: it is a rough measure.
-        if took > self.in_place / 2 {
+        if took > self.quick {
             self.slowness.store((slowness + SLOW).min(2 * TASKS_FROM), Ordering::Relaxed);
         } else if slowness > 0 {
             self.slowness.store(slowness - 1, Ordering::Relaxed);

@@ -9,13 +9,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
 use crate::call::service::{CastLayer, call_boxed};
 use crate::call::{BoxFuture, Request, Response};
 use crate::server::Serve;
+use crate::server::handler::{self, Arrived};
+use crate::server::room::{Handled, InPlace, Way};
 use crate::status::Status;
 
 /// The type of a server's layers: what `.layer(…)` adds to.
@@ -23,8 +24,11 @@ pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
 
 /// What a router holds: a service, or its layers.
 pub(crate) trait Handle: Send + Sync {
-    /// Makes the call; takes out of the request what it needs.
-    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>>;
+    /// Makes the call and polls its handler once; takes out of the request what it needs.
+    fn handle(&self, arrived: &mut Arrived, here: InPlace<'_>) -> Handled;
+
+    /// Makes the call that a layer has passed on.
+    fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>>;
 }
 
 /// A service behind a common face, so that one stack of layers fits them all.
@@ -35,8 +39,12 @@ struct Direct<S>(S);
 
 impl<S: Serve> Handle for Direct<S> {
     #[inline]
-    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>> {
-        self.0.handle(request)
+    fn handle(&self, arrived: &mut Arrived, here: InPlace<'_>) -> Handled {
+        self.0.handle(arrived, Way::InPlace(here))
+    }
+
+    fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
+        handler::call(&self.0, request)
     }
 }
 
@@ -48,9 +56,17 @@ where
     S: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
-    fn handle(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>> {
-        let emptied = Request::new(request.method, request.codec, Bytes::new());
-        call_boxed(&self.0, std::mem::replace(request, emptied))
+    fn handle(&self, arrived: &mut Arrived, here: InPlace<'_>) -> Handled {
+        let mut future = self.call(arrived.request());
+        match future.as_mut().poll(&mut TaskContext::from_waker(here.waker)) {
+            Poll::Ready(result) => Handled::Done(result),
+            Poll::Pending => Handled::Pending(future),
+        }
+    }
+
+    #[inline]
+    fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
+        call_boxed(&self.0, request)
     }
 }
 
@@ -73,8 +89,8 @@ impl Service<Request> for Handlers {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        self.0.handle(&mut request)
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.0.call(request)
     }
 }
 

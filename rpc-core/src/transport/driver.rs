@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -23,23 +24,77 @@ use crate::context::{Context, Reason, now, sleep_until};
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
 use crate::transport::stream::deliver;
-use crate::wire::{Event, Incoming, Part, ResponseHead, StreamId, Transmit};
+use crate::wire::out::Body;
+use crate::wire::{Connection, Event, Incoming, Part, ResponseHead, StreamId, Transmit};
 
 /// What is done with the calls that a connection's peer makes.
 pub(crate) trait Dispatch: Send + 'static {
     /// A call came; what is needed of it is taken out. It is answered through `answers`, or later through
     /// [`Link::served`].
-    fn request(&mut self, link: &Arc<Link>, request: &mut Incoming, answers: &mut Vec<Answer>);
+    fn request(&mut self, link: &Arc<Link>, request: &mut Incoming, answers: &mut Answers);
+
+    /// All calls that came together were handed over; their answers have not left yet.
+    fn dispatched(&mut self) {}
 
     /// The connection has been idle for a while: what is kept for the next call may go.
     fn rest(&mut self) {}
 }
 
-/// The answer to a call that was complete at once.
-pub(crate) struct Answer {
-    pub(crate) stream: StreamId,
+/// The answers to calls that were complete at once, in order.
+#[derive(Default)]
+pub(crate) struct Answers {
+    list: Vec<Answer>,
+    /// The bodies that were encoded one after the other. Each is copied once more as it is written: for a small one that
+    /// is less than to share a buffer.
+    bodies: Vec<u8>,
+}
+
+struct Answer {
+    stream: StreamId,
     /// `None` for a oneway call.
-    pub(crate) reply: Option<(ResponseHead, Bytes)>,
+    reply: Option<(ResponseHead, ReplyBody)>,
+}
+
+enum ReplyBody {
+    Own(Bytes),
+    /// Where it lies among the bodies.
+    Among(Range<usize>),
+}
+
+impl Answers {
+    /// Adds an answer; `None` closes the call without a word.
+    pub(crate) fn push(&mut self, stream: StreamId, reply: Option<(ResponseHead, Bytes)>) {
+        let reply = reply.map(|(head, body)| (head, ReplyBody::Own(body)));
+        self.list.push(Answer { stream, reply });
+    }
+
+    /// The same, with a body of which a copy is taken.
+    #[inline]
+    pub(crate) fn push_encoded(&mut self, stream: StreamId, head: Option<ResponseHead>, body: &[u8]) {
+        let reply = head.map(|head| {
+            let from = self.bodies.len();
+            self.bodies.extend_from_slice(body);
+            (head, ReplyBody::Among(from..self.bodies.len()))
+        });
+        self.list.push(Answer { stream, reply });
+    }
+
+    /// Gives all to the state machine.
+    fn send(&mut self, wire: &mut Connection, at: Instant) {
+        for Answer { stream, reply } in self.list.drain(..) {
+            match reply {
+                Some((head, ReplyBody::Among(range))) => {
+                    let body = self.bodies.get(range).unwrap_or_default();
+                    wire.respond(at, stream, &head, Body::from(body), true);
+                }
+                Some((head, ReplyBody::Own(body))) => {
+                    wire.respond(at, stream, &head, Body::from(&body), true);
+                }
+                None => wire.close(stream),
+            }
+        }
+        self.bodies.clear();
+    }
 }
 
 /// The first read buffer, in bytes: it grows as reads fill it. A connection that is idle keeps none.
@@ -108,7 +163,7 @@ pub(crate) struct Driver<D> {
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     inbound: VecDeque<Event>,
-    answers: Vec<Answer>,
+    answers: Answers,
     /// What came for the peer's calls with streams.
     items: Vec<Event>,
     wakers: Vec<Waker>,
@@ -156,7 +211,7 @@ impl<D: Dispatch> Driver<D> {
             timer: Box::pin(sleep_until(now())),
             armed: None,
             inbound: VecDeque::new(),
-            answers: Vec::new(),
+            answers: Answers::default(),
             items: Vec::new(),
             wakers: Vec::new(),
             woken: 0,
@@ -305,7 +360,7 @@ impl<D: Dispatch> Driver<D> {
         for event in &mut self.inbound {
             match event {
                 Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
-                    self.answers.push(Answer { stream: request.stream, reply: None });
+                    self.answers.push(request.stream, None);
                 }
                 Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
                 Event::Cancelled { reason, stream } => {
@@ -321,24 +376,17 @@ impl<D: Dispatch> Driver<D> {
             }
         }
         self.inbound.clear();
+        self.dispatch.dispatched();
         if !self.items.is_empty() {
             // After the requests that they belong to.
             deliver(&self.link, &mut self.items);
         }
     }
 
-    fn answer(state: &mut State, answers: &mut Vec<Answer>, at: Instant) {
-        if answers.is_empty() {
-            return;
+    fn answer(state: &mut State, answers: &mut Answers, at: Instant) {
+        if !answers.list.is_empty() {
+            state.owing(|wire| answers.send(wire, at));
         }
-        state.owing(|wire| {
-            for Answer { stream, reply } in answers.drain(..) {
-                match reply {
-                    Some((head, body)) => wire.respond(at, stream, &head, body, true),
-                    None => wire.close(stream),
-                }
-            }
-        });
     }
 
     fn wake(&mut self) {
@@ -543,7 +591,7 @@ impl<D: Dispatch> Driver<D> {
         self.in_parts = self.part.is_some();
         self.out.shrink();
         self.inbound = VecDeque::new();
-        self.answers = Vec::new();
+        self.answers = Answers::default();
         self.items = Vec::new();
         self.wakers = Vec::new();
         self.dispatch.rest();

@@ -19,6 +19,7 @@ use crate::context::{Caller, Context, Reason, now};
 use crate::status::{Certainty, Status};
 use crate::transport::lane::Lane;
 use crate::transport::slot::{Outcome, Slots, Waiting};
+use crate::wire::out::Body;
 use crate::wire::{
     CancelReason, Config, Connection, ConnectionError, Event, Part, ResponseHead, Role, StreamId, Token,
 };
@@ -196,7 +197,9 @@ impl Link {
         self.with(|state| {
             state.forget(token);
             match answer {
-                Some((head, body)) => state.owing(|wire| wire.respond(now(), stream, &head, body, true)),
+                Some((head, body)) => {
+                    state.owing(|wire| wire.respond(now(), stream, &head, Body::from(&body), true));
+                }
                 None => state.wire.close(stream),
             }
         });

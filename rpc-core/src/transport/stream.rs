@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
 use tokio::task::AbortHandle;
 
 use crate::call::wait::will_wake_at;
@@ -15,6 +14,7 @@ use crate::transport::lane::{End, Head, Lane, Reader};
 use crate::transport::link::{Link, State};
 use crate::transport::slot::{Outbound, Place, Span};
 use crate::wire::connection::Open;
+use crate::wire::out::Body;
 use crate::wire::{CancelReason, Event, OpenError, Opened, ResponseHead, StreamId, Token};
 
 /// A call of ours with streams. Dropped before it is over, it is cancelled at the peer; what it sends ends with it.
@@ -57,7 +57,7 @@ impl Link {
     /// that follow.
     pub(crate) fn respond(&self, token: Token, stream: StreamId, head: &ResponseHead) -> Arc<Lane> {
         self.with(|state| {
-            state.owing(|wire| wire.respond(now(), stream, head, Bytes::new(), false));
+            state.owing(|wire| wire.respond(now(), stream, head, Body::default(), false));
             let new = || Lane::new(Place::Stream(stream));
             match state.serving.get_mut(token.0 as usize) {
                 Some(serving) => serving.lane.get_or_insert_with(new).clone(),

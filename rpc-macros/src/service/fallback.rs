@@ -74,8 +74,8 @@ pub(super) fn service(service: &Service<'_>, error: &syn::Error) -> TokenStream 
                     ::rpc_core::private::Poll::Ready(::rpc_core::private::result::Result::Ok(()))
                 }
 
-                fn call(&mut self, mut request: ::rpc_core::private::Request) -> Self::Future {
-                    ::rpc_core::private::Serve::handle(self, &mut request)
+                fn call(&mut self, request: ::rpc_core::private::Request) -> Self::Future {
+                    ::rpc_core::private::call(self, request)
                 }
             }
 
@@ -86,11 +86,10 @@ pub(super) fn service(service: &Service<'_>, error: &syn::Error) -> TokenStream 
 
                 fn handle(
                     &self,
-                    request: &mut ::rpc_core::private::Request,
-                ) -> ::rpc_core::private::BoxFuture<
-                    ::rpc_core::private::result::Result<::rpc_core::private::Response, ::rpc_core::private::Status>,
-                > {
-                    ::rpc_core::private::unknown_method(request)
+                    arrived: &mut ::rpc_core::private::Arrived,
+                    way: ::rpc_core::private::Way<'_>,
+                ) -> ::rpc_core::private::Handled {
+                    ::rpc_core::private::unknown_method(arrived)
                 }
             }
         };

@@ -81,7 +81,7 @@ impl Connection {
     /// Answers a call of the peer's. If `end` is set this is all, and the stream is closed; otherwise items follow,
     /// and [`finish`](Self::finish). A call that was given up, or is oneway, is only closed. A second answer is none.
     #[inline]
-    pub fn respond(&mut self, now: Instant, id: StreamId, head: &ResponseHead, body: Bytes, end: bool) {
+    pub fn respond(&mut self, now: Instant, id: StreamId, head: &ResponseHead, body: Body<'_>, end: bool) {
         let Some(stream) = self.streams.get_mut(id) else { return };
         if stream.oneway.is_some() || stream.state == State::Cancelled {
             self.close(id);
@@ -99,7 +99,7 @@ impl Connection {
             let status = Some(status.with_certainty(Certainty::Executed));
             let head =
                 ResponseHead { status, queue: head.queue, handler: head.handler, ..Default::default() };
-            return self.respond(now, id, &head, Bytes::new(), true);
+            return self.respond(now, id, &head, Body::default(), true);
         }
         let credit = stream.flow.as_ref().map_or(self.peer.stream_credit, |flow| flow.send.left());
         let whole = self.fits(credit, length);
@@ -115,7 +115,7 @@ impl Connection {
                 self.send_window.untake(length as u32);
             }
             let head = self.without_what_is_too_much(head, header);
-            return self.respond(now, id, &head, Bytes::new(), true);
+            return self.respond(now, id, &head, Body::default(), true);
         }
         let flags = if end { flag::END } else { 0 };
         if whole {
@@ -123,7 +123,7 @@ impl Connection {
             if end {
                 self.last_call = Some(now);
             }
-            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, Body::from(&body));
+            self.finish_frame(mark, Kind::RESPONSE, flags, id.0, body);
             if end {
                 self.take_out(id);
             } else {
@@ -144,7 +144,7 @@ impl Connection {
                 stream.deadline = None;
             }
         }
-        self.queue_message(id, Outgoing { body, begun: true, end });
+        self.queue_message(id, Outgoing { body: body.to_bytes(), begun: true, end });
     }
 
     /// An answer must go out: the head of one without what makes its header longer than the peer takes. An error keeps
@@ -254,7 +254,13 @@ impl Connection {
         }
         if stream.state != State::Open {
             if !stream.answered {
-                return self.respond(now, id, head.unwrap_or(&ResponseHead::default()), Bytes::new(), true);
+                return self.respond(
+                    now,
+                    id,
+                    head.unwrap_or(&ResponseHead::default()),
+                    Body::default(),
+                    true,
+                );
             }
             stream.deadline = None;
         }

@@ -364,7 +364,7 @@ fn a_reply_whose_header_is_too_long_is_answered_with_why_and_an_error_keeps_its_
         pair.run();
         pair.request(SERVER);
         let now = pair.now;
-        pair.server().respond(now, id, &head, "body".into(), true);
+        pair.server().respond(now, id, &head, b"body"[..].into(), true);
         pair.run();
         assert_eq!(pair.response(CLIENT).1.status.unwrap().code(), code);
         pair.assert_clean();

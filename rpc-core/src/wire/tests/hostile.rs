@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::script::{Frame, Script, bare, credit, header, request};
 use crate::status::{Certainty, Code};
 use crate::wire::frame::MAGIC;
+use crate::wire::out::Body;
 use crate::wire::{Config, ErrorCode, Event, Kind, Prefix, ResponseHead, Role};
 
 use ErrorCode::{BadMagic, FlowControl, Protocol, TooLarge};
@@ -133,7 +134,7 @@ fn the_largest_settings_do_no_harm() {
     let mut head = ResponseHead::default();
     head.metadata.insert("much", vec![0; 60_000]).unwrap();
     head.metadata.insert("more", vec![0; 60_000]).unwrap();
-    script.wire.respond(script.now, crate::wire::StreamId(1), &head, "".into(), true);
+    script.wire.respond(script.now, crate::wire::StreamId(1), &head, Body::default(), true);
     script.drain();
     assert_eq!(script.refusal(1).code(), Code::ResourceExhausted);
     // One more byte of credit is too many.

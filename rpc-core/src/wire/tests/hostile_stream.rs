@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::script::{Frame, Script, bare, credit, header, request};
 use crate::status::Code;
+use crate::wire::out::Body;
 use crate::wire::{Config, ErrorCode, Event, Kind, ResponseHead, Role};
 
 use ErrorCode::{FlowControl, Protocol, TooLarge, TooManyCheapFrames};
@@ -127,7 +128,7 @@ fn a_peer_that_asks_for_much_and_reads_nothing_is_refused_more() {
             Some(Event::Request(incoming)) => {
                 let reply = vec![0; 60_000];
                 let head = ResponseHead::default();
-                script.wire.respond(script.now, incoming.stream, &head, reply.into(), true);
+                script.wire.respond(script.now, incoming.stream, &head, reply[..].into(), true);
                 script.drain();
             }
             _ => refused += 1,
@@ -345,7 +346,7 @@ fn late_cancels_are_one_for_each_request() {
             script.now,
             crate::wire::StreamId(stream),
             &ResponseHead::default(),
-            "".into(),
+            Body::default(),
             true,
         );
         script.frame(&bare(Kind::CANCEL, stream, &[0])).unwrap();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::pair::{CLIENT, Pair, SERVER};
 use crate::status::{Code, Status};
+use crate::wire::out::Body;
 use crate::wire::{Config, Event, ResponseHead, SendError, StreamId};
 
 /// A pair with a stream that both sides have begun.
@@ -13,7 +14,7 @@ fn begun(client: Config, server: Config) -> (Pair, StreamId) {
     pair.run();
     assert!(!pair.request(SERVER).end);
     let now = pair.now;
-    pair.server().respond(now, id, &ResponseHead::default(), Bytes::new(), false);
+    pair.server().respond(now, id, &ResponseHead::default(), Body::default(), false);
     pair.run();
     assert!(matches!(pair.event(CLIENT), Some(Event::Response { end: false, .. })));
     (pair, id)
@@ -95,7 +96,7 @@ fn a_call_that_waits_is_opened_when_a_stream_of_items_ends() {
         pair.request(SERVER);
     }
     let now = pair.now;
-    pair.server().respond(now, streams[0], &ResponseHead::default(), Bytes::new(), false);
+    pair.server().respond(now, streams[0], &ResponseHead::default(), Body::default(), false);
     finish(&mut pair, SERVER, streams[0], None);
     pair.run();
     assert_eq!(pair.client().snapshot().pending, 0);

@@ -169,7 +169,7 @@ fn step(pair: &mut Pair, known: &mut [Known; 2], choices: &mut Choices<'_>) {
                 mine.serving.swap_remove(place);
                 return;
             }
-            wire.respond(now, id, &ResponseHead::default(), vec![0; choices.length()].into(), end);
+            wire.respond(now, id, &ResponseHead::default(), vec![0; choices.length()][..].into(), end);
             if end {
                 mine.serving.swap_remove(place);
             } else {
@@ -258,7 +258,7 @@ fn finish(pair: &mut Pair, known: &mut [Known; 2]) {
                 if answered {
                     wire.finish(now, id, None);
                 } else {
-                    wire.respond(now, id, &ResponseHead::default(), Bytes::from_static(b"last"), true);
+                    wire.respond(now, id, &ResponseHead::default(), b"last"[..].into(), true);
                 }
             }
             // A stream whose requests never end is answered all the same; one that waits for it is given up.

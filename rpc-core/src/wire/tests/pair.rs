@@ -354,7 +354,7 @@ impl Pair {
 
     pub(crate) fn respond(&mut self, side: usize, id: StreamId, body: impl Into<Bytes>) {
         let now = self.now;
-        self.sides[side].wire.respond(now, id, &ResponseHead::default(), body.into(), true);
+        self.sides[side].wire.respond(now, id, &ResponseHead::default(), Body::from(&body.into()), true);
     }
 
     pub(crate) fn cancel(&mut self, side: usize, id: StreamId) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::pair::{CLIENT, Pair, SERVER};
+use crate::wire::out::Body;
 use crate::wire::{Event, ResponseHead, StreamId};
 
 /// The first call that is no stream.
@@ -18,7 +19,7 @@ fn streams(pair: &mut Pair, count: u32) -> Vec<StreamId> {
     let now = pair.now;
     while let Some(event) = pair.event(SERVER) {
         let Event::Request(request) = event else { panic!("{event:?}") };
-        pair.server().respond(now, request.stream, &ResponseHead::default(), Bytes::new(), false);
+        pair.server().respond(now, request.stream, &ResponseHead::default(), Body::default(), false);
     }
     pair.run();
     while pair.event(CLIENT).is_some() {}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::pair::{CLIENT, Pair, SERVER};
 use super::script::{Frame, Script, bare, credit, header, request};
+use crate::wire::out::Body;
 use crate::wire::{Config, ErrorCode, Event, Kind, ResponseHead, SendError, StreamId};
 
 use ErrorCode::{FlowControl, Protocol, TooManyCheapFrames};
@@ -131,7 +132,7 @@ fn a_stop_that_crosses_a_cancel_does_no_harm() {
 fn the_items_of_the_answer_go_on_after_a_stop() {
     let (mut pair, id) = begun(Config::default());
     let now = pair.now;
-    pair.server().respond(now, id, &ResponseHead::default(), Bytes::new(), false);
+    pair.server().respond(now, id, &ResponseHead::default(), Body::default(), false);
     pair.server().stop(id);
     pair.server().send_item(now, id, "item".into(), true).unwrap();
     pair.run();

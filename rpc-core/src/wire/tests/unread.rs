@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::pair::{CLIENT, Pair, SERVER};
 use crate::status::Code;
+use crate::wire::out::Body;
 use crate::wire::{Config, Event, ResponseHead, StreamId};
 
 /// A pair with this many streams of both kinds of items.
@@ -15,7 +16,7 @@ fn begun(count: u32, client: Config, server: Config) -> (Pair, Vec<StreamId>) {
     for &id in &ids {
         pair.request(SERVER);
         let now = pair.now;
-        pair.server().respond(now, id, &ResponseHead::default(), Bytes::new(), false);
+        pair.server().respond(now, id, &ResponseHead::default(), Body::default(), false);
     }
     pair.run();
     for _ in &ids {

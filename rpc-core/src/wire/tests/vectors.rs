@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::pair::head;
 use super::script::Frame;
@@ -116,7 +116,7 @@ fn made() -> Vec<(&'static str, Frame)> {
     let mut reply = ResponseHead { queue: 15, ..ResponseHead::default() };
     reply.handler = 300;
     reply.metadata.insert("served-by", "b2").unwrap();
-    server.respond(now, StreamId(1), &reply, "reply".into(), true);
+    server.respond(now, StreamId(1), &reply, b"reply"[..].into(), true);
     let mut status = Status::not_found("no user 7").with_certainty(Certainty::Executed);
     status.set_retry_after(Some(Duration::from_millis(1)));
     let mut status = status.with_detail("shop.NoUser", &b"\x08\x07"[..]);
@@ -127,8 +127,8 @@ fn made() -> Vec<(&'static str, Frame)> {
         handler: None,
         elapsed: Some(Duration::from_micros(400)),
     }];
-    server.respond(now, StreamId(3), &ResponseHead::error(status), Bytes::new(), true);
-    server.respond(now, StreamId(5), &ResponseHead::default(), Bytes::new(), false);
+    server.respond(now, StreamId(3), &ResponseHead::error(status), Body::default(), true);
+    server.respond(now, StreamId(5), &ResponseHead::default(), Body::default(), false);
     server.send_item(now, StreamId(5), "item".into(), false).unwrap();
     server.stop(StreamId(5));
     carry(

@@ -69,8 +69,8 @@ pub(super) fn impls(service: &Service<'_>) -> TokenStream {
                 ::rpc_core::private::Poll::Ready(::rpc_core::private::result::Result::Ok(()))
             }
 
-            fn call(&mut self, mut request: ::rpc_core::private::Request) -> Self::Future {
-                ::rpc_core::private::Serve::handle(self, &mut request)
+            fn call(&mut self, request: ::rpc_core::private::Request) -> Self::Future {
+                ::rpc_core::private::call(self, request)
             }
         }
 
@@ -81,13 +81,12 @@ pub(super) fn impls(service: &Service<'_>) -> TokenStream {
 
             fn handle(
                 &self,
-                request: &mut ::rpc_core::private::Request,
-            ) -> ::rpc_core::private::BoxFuture<
-                ::rpc_core::private::result::Result<::rpc_core::private::Response, ::rpc_core::private::Status>,
-            > {
-                match request.method().index {
+                arrived: &mut ::rpc_core::private::Arrived,
+                way: ::rpc_core::private::Way<'_>,
+            ) -> ::rpc_core::private::Handled {
+                match arrived.method().index {
                     #(#arms)*
-                    _ => ::rpc_core::private::unknown_method(request),
+                    _ => ::rpc_core::private::unknown_method(arrived),
                 }
             }
         }
@@ -115,10 +114,15 @@ fn arm(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
     quote! {
         #(#cfgs)*
         #module::#marker::INDEX => {
-            let service = ::rpc_core::private::Arc::clone(&self.service);
-            ::rpc_core::private::serve::<#module::#marker, _, _>(request, move |#message| async move {
-                <T as #trait_>::#ident(&*service, #values).await
-            })
+            ::rpc_core::private::serve::<#module::#marker, _, _, _>(
+                &self.service,
+                arrived,
+                way,
+                |service, #message| async move {
+                    let given = <T as #trait_>::#ident(&*service, #values).await;
+                    (service, given)
+                },
+            )
         }
     }
 }
