@@ -24,8 +24,9 @@ const SMALL_ITEM: usize = 8 * 1024;
 /// How many bytes of parts go into the out-buffer for one write…
 const BATCH: usize = 256 * 1024;
 
-/// …and how many while no small message is under way: each write wakes the peer.
-const BULK: usize = 1024 * 1024;
+/// …and how many while no small message is under way: each write wakes the peer, but what is written at once is to fit the
+/// core's cache together with what is read (1 MiB took 8 % more processor time between two processes).
+const BULK: usize = 512 * 1024;
 
 /// Why an item could not be sent. Nothing of it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
