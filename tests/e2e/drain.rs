@@ -1,5 +1,7 @@
 //! The orderly end of a server, whatever runs at the time.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use rpc_core::client::Backoff;
@@ -7,7 +9,7 @@ use rpc_core::wire::Kind;
 use rpc_core::wire::field::{put_bytes, put_number};
 use rpc_core::{Certainty, Channel, Code, Server};
 
-use crate::support::raw::{Raw, frame};
+use crate::support::raw::{Raw, RawServer, frame};
 use crate::support::{
     Bed, LabClient, LabServer, bench, drained, ms, secs, until, until_channel_quiet, within,
 };
@@ -118,6 +120,38 @@ fn calls_under_load_survive_restarts() {
         assert!(load.join_all().await.iter().all(|calls| *calls > 0));
         drop(channel);
         drained(server).await;
+    });
+}
+
+#[test]
+fn a_call_that_comes_back_is_sent_again_with_the_same_message() {
+    bench(async |_| {
+        let connections = AtomicUsize::new(0);
+        let server = RawServer::new(move |mut raw| {
+            let drains = connections.fetch_add(1, Relaxed) == 0;
+            async move {
+                raw.accept().await;
+                loop {
+                    let Ok(next) = raw.frame().await else { return };
+                    if next.kind() != Kind::REQUEST {
+                        continue;
+                    }
+                    if drains {
+                        // Two words: it is going away, and has run nothing.
+                        let mut last = bytes::BytesMut::new();
+                        put_number(&mut last, 1, 0);
+                        raw.send(&frame(Kind::DRAIN, 0, 0, &[], &[])).await;
+                        raw.send(&frame(Kind::DRAIN, 0, 0, &last, &[])).await;
+                    } else {
+                        raw.send(&frame(Kind::RESPONSE, 1, next.prefix.stream, &[], &next.body)).await;
+                    }
+                }
+            }
+        })
+        .await;
+        let client = LabClient::connect(server.address).await.unwrap();
+        // Not idempotent: it is sent again only because it was certainly not run.
+        assert_eq!(within(secs(3), client.run("the very same".into())).await.unwrap(), "the very same");
     });
 }
 

@@ -44,6 +44,9 @@ pub trait Payload: Sized + Send + 'static {
     /// Whether it is a stream.
     const STREAMS: bool;
 
+    /// The message, if it is one.
+    fn as_one(&self) -> Option<&Self::Message>;
+
     /// What it carries.
     fn into_carried(self) -> Carried<Self::Message>;
 
@@ -69,6 +72,11 @@ impl<T: Send + 'static> Payload for One<T> {
     const STREAMS: bool = false;
 
     #[inline]
+    fn as_one(&self) -> Option<&T> {
+        Some(&self.0)
+    }
+
+    #[inline]
     fn into_carried(self) -> Carried<T> {
         Carried::One(self.0)
     }
@@ -85,6 +93,11 @@ impl<T: Send + 'static> Payload for One<T> {
 impl<T: Send + 'static> Payload for Streaming<T> {
     type Message = T;
     const STREAMS: bool = true;
+
+    #[inline]
+    fn as_one(&self) -> Option<&T> {
+        None
+    }
 
     #[inline]
     fn into_carried(self) -> Carried<T> {

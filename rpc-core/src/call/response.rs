@@ -11,9 +11,9 @@ use crate::stream::Streaming;
 /// [`Status`](crate::Status) instead.
 #[derive(Debug, Default)]
 pub struct Response {
-    body: Bytes,
+    pub(crate) body: Bytes,
     // In a box: most replies have none.
-    stream: Option<Box<Streaming<Bytes>>>,
+    pub(crate) stream: Option<Box<Streaming<Bytes>>>,
     pub(crate) metadata: Metadata,
     pub(crate) took: Took,
 }

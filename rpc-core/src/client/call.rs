@@ -16,12 +16,12 @@ use crate::call::method::{Carried, codec_names};
 use crate::call::request::{Deadline, Moment, Source, Upload};
 use crate::call::response::Took;
 use crate::call::wait::{Alarm, Cover};
-use crate::call::{CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
+use crate::call::{BoxFuture, CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
 use crate::client::channel::Channel;
-use crate::client::destination::Destination;
-use crate::client::stack::StackCall;
-use crate::codec::Codec;
-use crate::codec::body::body;
+use crate::client::exchange::{Begun, First, Sending};
+use crate::client::stack::enter;
+use crate::codec::body::{Scratch, body, body_in};
+use crate::codec::{Codec, CodecError};
 use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
@@ -66,31 +66,33 @@ struct Answer<T> {
 
 struct Inner<M: Method> {
     channel: Channel,
-    /// Made with the call, and sent from where it lies. Where layers have taken it, what is left keeps the deadline and
-    /// the context.
-    request: Request,
-    /// Until it begins.
-    new: Option<New<M>>,
-    /// From then on until it is complete.
-    running: Option<Running<M>>,
-}
-
-/// A call that has not begun: its message, and the options that the request has no place for.
-struct New<M: Method> {
-    message: M::Input,
+    /// Its request is made with the call, and sent from where it lies. Where layers have taken the request, what is left
+    /// keeps the deadline and the context.
+    sending: Sending,
+    /// Until nobody will ask for its encoding any more.
+    message: Option<M::Input>,
+    /// That of the options, until the call has begun.
     codec: Option<&'static CodecFns<M>>,
     timeout: Option<Duration>,
     /// An option that cannot be carried out.
-    error: Option<Status>,
-}
-
-/// A call that is under way.
-struct Running<M: Method> {
-    way: StackCall,
-    codec: &'static CodecFns<M>,
+    wrong: Option<Status>,
+    way: Way,
+    layered: Option<BoxFuture<Result<Response, Status>>>,
     alarm: Alarm,
     beginning: Option<Box<Beginning>>,
     cancelled: Registration,
+}
+
+/// The way that a call goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It has not begun.
+    New,
+    /// No layers of the user's: the request stays where it is, and its future needs no box.
+    Bare,
+    Layered,
+    /// It is complete, or given up.
+    Ended,
 }
 
 /// Limits the wait for a reply that is a stream to begin. Only this side knows of it: the stream itself may take as long
@@ -126,14 +128,26 @@ impl<M: Method> Call<M> {
             context: Context::current(),
             ..Request::new(M::descriptor(), 0, Bytes::new())
         };
-        let new = Some(New { message, codec: None, timeout: None, error: None });
-        Self { inner: Inner { channel: channel.clone(), request, new, running: None } }
+        let inner = Inner {
+            channel: channel.clone(),
+            sending: Sending::new(request),
+            message: Some(message),
+            codec: None,
+            timeout: None,
+            wrong: None,
+            way: Way::New,
+            layered: None,
+            alarm: Alarm::default(),
+            beginning: None,
+            cancelled: Registration::default(),
+        };
+        Self { inner }
     }
 
-    fn with(mut self, set: impl FnOnce(&mut Request, &mut New<M>)) -> Self {
+    fn with(mut self, set: impl FnOnce(&mut Inner<M>)) -> Self {
         // A call that has been polled has been sent: its options cannot change any more.
-        if let Some(new) = &mut self.inner.new {
-            set(&mut self.inner.request, new);
+        if self.inner.way == Way::New {
+            set(&mut self.inner);
         }
         self
     }
@@ -141,32 +155,32 @@ impl<M: Method> Call<M> {
     /// Gives the call this much time, from the moment that it is first polled or started. A deadline that it inherits
     /// and that is nearer stays.
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|_, new| new.timeout = Some(timeout))
+        self.with(|call| call.timeout = Some(timeout))
     }
 
     /// Sends an entry of metadata with the call; see [`Metadata`] for what a name may be. With a name that may not be,
     /// the call fails with `INVALID_ARGUMENT` before it is sent.
     pub fn metadata(self, name: &str, value: impl Into<Bytes>) -> Self {
-        self.with(|request, new| {
-            if let Err(error) = request.metadata.append(name, value) {
-                new.error = Some(error.into());
+        self.with(|call| {
+            if let Err(error) = call.sending.request.metadata.append(name, value) {
+                call.wrong = Some(error.into());
             }
         })
     }
 
     /// Speaks this codec, which the service must have.
     pub fn codec<C: Codec<M::Request> + Codec<M::Reply>>(self) -> Self {
-        self.with(|_, new| new.codec = Some(const { &CodecFns::of::<C>() }))
+        self.with(|call| call.codec = Some(const { &CodecFns::of::<C>() }))
     }
 
     /// Waits, up to the deadline, while the server cannot be reached, in place of failing at once.
     pub fn wait_for_ready(self) -> Self {
-        self.with(|request, _| request.wait_for_ready = true)
+        self.with(|call| call.sending.request.wait_for_ready = true)
     }
 
     /// The key that a consistent-hash balancer goes by.
     pub fn hash_key(self, key: u64) -> Self {
-        self.with(|request, _| request.hash_key = Some(key))
+        self.with(|call| call.sending.request.hash_key = Some(key))
     }
 
     /// Awaits the whole [`Reply`]: with metadata and timings.
@@ -199,48 +213,78 @@ impl<M: Method> Call<M> {
 impl<M: Method> Inner<M> {
     #[inline]
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Answer<M::Output>, Status>> {
-        let mut clock = None;
-        if let Some(new) = self.new.take() {
-            match self.begin(new) {
-                Ok(moment) => clock = Some(moment),
-                Err(status) => return Poll::Ready(Err(status.with_certainty(Certainty::NotSent))),
+        let cover = Cover::begin();
+        let polled = match (self.way, &mut self.layered) {
+            (Way::Bare, _) => {
+                let (to, message, codec) = (&self.channel.inner.destination, &self.message, self.codec);
+                self.sending.poll(to, &|| again::<M>(codec, message.as_ref()), cx)
             }
+            (Way::Layered, Some(call)) => call.as_mut().poll(cx),
+            (Way::New, _) => {
+                let polled = self.first(cx);
+                let is_covered = cover.end();
+                return match polled {
+                    Poll::Pending => self.wait(is_covered, cx).map(Err),
+                    Poll::Ready(result) => Poll::Ready(self.at_once(result)),
+                };
+            }
+            _ => Poll::Ready(Err(Status::internal("a call was polled after it had completed"))),
+        };
+        let is_covered = cover.end();
+        match polled {
+            Poll::Ready(Ok(Response { body, stream, metadata, took })) => {
+                self.end();
+                Poll::Ready(decode(self.codec, body, stream, metadata, took))
+            }
+            Poll::Ready(Err(status)) => {
+                self.end();
+                Poll::Ready(Err(status))
+            }
+            Poll::Pending => self.wait(is_covered, cx).map(Err),
         }
-        let Some(running) = &mut self.running else {
-            return Poll::Ready(Err(Status::internal("a call was polled after it had completed")));
-        };
-        let result = match running.poll(&self.channel.inner.destination, &mut self.request, clock, cx) {
-            Poll::Ready(result) => result,
-            Poll::Pending => return Poll::Pending,
-        };
-        let codec = running.codec;
-        // The call may hold a permit of a layer: it goes as soon as the call is complete, not when its owner goes.
-        self.running = None;
-        Poll::Ready(result.and_then(|response| decode(codec, response)))
     }
 
-    /// Encodes the message and hands the request to the channel's layers; when.
+    /// The call may hold a permit of a layer: it goes as soon as the call is complete, not when its owner goes.
     #[inline]
-    fn begin(&mut self, new: New<M>) -> Result<Moment, Status> {
-        let New { message, codec, timeout, error } = new;
-        let (channel, request) = (&*self.channel.inner, &mut self.request);
-        if let Some(error) = error {
-            return Err(error);
+    fn end(&mut self) {
+        self.way = Way::Ended;
+        if self.layered.is_some() {
+            self.layered = None;
         }
-        let codec = match codec {
+    }
+
+    /// The result of a call that did not have to wait for it.
+    #[cold]
+    fn at_once(&mut self, result: Result<Response, Status>) -> Result<Answer<M::Output>, Status> {
+        self.end();
+        let Response { body, stream, metadata, took } = result?;
+        decode(self.codec, body, stream, metadata, took)
+    }
+
+    /// Reckons the deadline and chooses the codec; which, and when that was.
+    #[inline]
+    fn begin(&mut self) -> Result<(&'static CodecFns<M>, Moment), Status> {
+        let (channel, request) = (&*self.channel.inner, &mut self.sending.request);
+        if let Some(status) = self.wrong.take() {
+            return Err(status);
+        }
+        let codec = match self.codec {
             Some(codec) => codec,
             None => choose::<M>(channel.codec)?,
         };
+        self.codec = Some(codec);
         let started = now();
         // What streams may take its time: the channel's timeout, which nobody chose for this method, only covers the wait for
         // a stream to begin.
         let streams = M::Input::STREAMS || M::Given::STREAMS;
         let (whole, beginning) = if streams { (None, channel.timeout) } else { (channel.timeout, None) };
-        let (deadline, remaining) = deadline::<M>(started, timeout, whole, &request.context);
-        let beginning = match beginning {
-            Some(limit) if deadline.is_none() && !M::Input::STREAMS => Beginning::within(limit, started),
-            _ => None,
-        };
+        let (deadline, remaining) = deadline::<M>(started, self.timeout, whole, &request.context);
+        if let Some(limit) = beginning
+            && deadline.is_none()
+            && !M::Input::STREAMS
+        {
+            self.beginning = Beginning::within(limit, started);
+        }
         if deadline.is_some_and(|deadline| deadline.at <= started) {
             return Err(Status::deadline_exceeded(format!(
                 "the time was up before {} was sent",
@@ -250,61 +294,106 @@ impl<M: Method> Inner<M> {
         if let Some(status) = request.context.status() {
             return Err(status);
         }
-
-        match message.into_carried() {
-            Carried::One(message) => request.body = encode(codec, &message)?,
-            Carried::Stream(items) => request.stream = Some(Upload::new(encode_requests(codec, items))),
-        }
         request.codec = codec.info.id;
         request.deadline = deadline;
         // A hop that is being tried again from above must not be tried again from here as well.
         request.is_retry = request.context.is_retry();
-        let (way, cancelled) = (StackCall::new(channel.layers.as_ref(), request), Registration::default());
-        self.running = Some(Running { way, codec, alarm: Alarm::default(), beginning, cancelled });
-        Ok(Moment { now: started, remaining })
+        Ok((codec, Moment { now: started, remaining }))
     }
-}
 
-impl<M: Method> Running<M> {
+    /// Begins: encodes the message, and sends it on its way.
     #[inline]
-    fn poll(
-        &mut self,
-        to: &Destination,
-        request: &mut Request,
-        clock: Option<Moment>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Result<Response, Status>> {
-        let cover = Cover::begin();
-        let polled = self.way.poll(to, request, clock, cx);
-        let is_covered = cover.end();
-        if polled.is_ready() {
-            return polled;
+    fn first(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Response, Status>> {
+        let (codec, clock) = match self.begin() {
+            Ok(begun) => begun,
+            Err(status) => return Poll::Ready(Err(status.with_certainty(Certainty::NotSent))),
+        };
+        let Self { channel, sending, message, .. } = self;
+        let (to, layers) = (&channel.inner.destination, &channel.inner.layers);
+        if !M::Input::STREAMS
+            && !M::Given::STREAMS
+            && layers.is_none()
+            && let Some(one) = message.as_ref().and_then(M::Input::as_one)
+        {
+            // A short one is copied to the connection at once, and needs no memory of its own.
+            let (mut scratch, size) = (Scratch::take(), (codec.request_size)(one));
+            let body = match body_in(scratch.buffer(), size, |out| (codec.encode_request)(one, out)) {
+                Ok(None) => Some(&scratch.buffer()[..]),
+                Ok(Some(long)) => {
+                    sending.request.body = long;
+                    *message = None;
+                    None
+                }
+                Err(error) => return Poll::Ready(Err(inexpressible(codec, &error))),
+            };
+            self.way = Way::Bare;
+            let begun = sending.begin(to, Some(First { clock, body }), cx);
+            scratch.give_back();
+            return match begun {
+                Begun::Waits => Poll::Pending,
+                Begun::Handed => Poll::Ready(Ok(Response::default())),
+                Begun::Other => sending.poll(to, &|| again::<M>(Some(codec), message.as_ref()), cx),
+            };
         }
+        match message.take().map(M::Input::into_carried) {
+            Some(Carried::One(message)) => match encode(codec, &message) {
+                Ok(body) => sending.request.body = body,
+                Err(status) => return Poll::Ready(Err(status)),
+            },
+            Some(Carried::Stream(items)) => {
+                sending.request.stream = Some(Upload::new(encode_requests(codec, items)));
+            }
+            None => {}
+        }
+        match layers {
+            None => {
+                self.way = Way::Bare;
+                match sending.begin(to, Some(First { clock, body: None }), cx) {
+                    Begun::Waits => Poll::Pending,
+                    Begun::Handed => Poll::Ready(Ok(Response::default())),
+                    Begun::Other => sending.poll(to, &|| again::<M>(None, None), cx),
+                }
+            }
+            Some(layers) => {
+                self.way = Way::Layered;
+                self.layered.insert(enter(layers, &mut sending.request)).as_mut().poll(cx)
+            }
+        }
+    }
+
+    /// What ends a call that is pending.
+    #[inline(always)]
+    fn wait(&mut self, is_covered: bool, cx: &mut TaskContext<'_>) -> Poll<Status> {
+        let request = &self.sending.request;
         if let Poll::Ready(status) = request.context.poll_cancelled(cx, &mut self.cancelled) {
             self.abandon();
-            return Poll::Ready(Err(status));
+            return Poll::Ready(status);
         }
         if let Some(beginning) = &mut self.beginning
             && beginning.alarm.rings(beginning.by, false, cx)
         {
             let status = beginning.late(M::descriptor().path);
             self.abandon();
-            return Poll::Ready(Err(status));
+            return Poll::Ready(status);
         }
         match request.deadline {
             Some(deadline) if self.alarm.rings(deadline.at, is_covered, cx) => {
-                let status = late::<M>(deadline, now());
-                let status = self.way.late(to, status);
+                let mut status = late::<M>(deadline, now());
+                if self.way == Way::Bare {
+                    status = self.sending.late(&self.channel.inner.destination, status);
+                }
                 self.abandon();
-                Poll::Ready(Err(status))
+                Poll::Ready(status)
             }
             _ => Poll::Pending,
         }
     }
 
     /// Drops whatever is under way.
+    #[cold]
     fn abandon(&mut self) {
-        self.way = StackCall::Ended;
+        self.end();
+        self.sending.give_up();
     }
 }
 
@@ -363,19 +452,38 @@ fn deadline<M: Method>(
 }
 
 fn encode<M: Method>(codec: &CodecFns<M>, message: &M::Request) -> Result<Bytes, Status> {
-    body((codec.request_size)(message), |out| (codec.encode_request)(message, out)).map_err(|error| {
-        let (path, name) = (M::descriptor().path, codec.info.name);
-        Status::invalid_argument(format!("the request of {path} cannot be expressed in {name}: {error}"))
-    })
+    body((codec.request_size)(message), |out| (codec.encode_request)(message, out))
+        .map_err(|error| inexpressible(codec, &error))
 }
 
-#[inline]
-fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Answer<M::Output>, Status> {
-    if M::descriptor().oneway {
-        return handed(response);
+#[cold]
+fn inexpressible<M: Method>(codec: &CodecFns<M>, error: &CodecError) -> Status {
+    let (path, name) = (M::descriptor().path, codec.info.name);
+    Status::invalid_argument(format!("the request of {path} cannot be expressed in {name}: {error}"))
+        .with_certainty(Certainty::NotSent)
+}
+
+/// Encodes the message of a call once more that was not run where it was sent to.
+#[cold]
+fn again<M: Method>(codec: Option<&CodecFns<M>>, message: Option<&M::Input>) -> Result<Bytes, Status> {
+    match (codec, message.and_then(M::Input::as_one)) {
+        (Some(codec), Some(message)) => encode(codec, message),
+        _ => Err(Status::internal("a request lost its message")),
     }
-    let stream = response.take_stream();
-    let (body, metadata, took) = response.into_parts();
+}
+
+#[inline(always)]
+fn decode<M: Method>(
+    codec: Option<&'static CodecFns<M>>,
+    body: Bytes,
+    stream: Option<Box<Streaming<Bytes>>>,
+    metadata: Metadata,
+    took: Took,
+) -> Result<Answer<M::Output>, Status> {
+    let Some(codec) = codec else { return Err(Status::internal("an answer to a call that has not begun")) };
+    if M::descriptor().oneway {
+        return handed(metadata, took);
+    }
     let carried = match stream {
         None if !M::Given::STREAMS => {
             let reply = (codec.decode_reply)(body).map_err(|error| {
@@ -388,7 +496,7 @@ fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Answ
             })?;
             Carried::One(reply)
         }
-        Some(items) => Carried::Stream(decode_replies(codec, items)),
+        Some(items) => Carried::Stream(decode_replies(codec, *items)),
         // An answer that is complete at once is a stream without items.
         None if body.is_empty() => Carried::Stream(Streaming::empty()),
         None => {
@@ -404,9 +512,9 @@ fn decode<M: Method>(codec: &CodecFns<M>, mut response: Response) -> Result<Answ
 }
 
 /// What a oneway call gives, to which there is no reply: such a method gives `()`, as the macro sees to.
-fn handed<T: Send + 'static>(response: Response) -> Result<Answer<T>, Status> {
+fn handed<T: Send + 'static>(metadata: Metadata, took: Took) -> Result<Answer<T>, Status> {
     match (Box::new(()) as Box<dyn Any>).downcast() {
-        Ok(value) => Ok(Answer { value: *value, metadata: response.metadata, took: response.took }),
+        Ok(value) => Ok(Answer { value: *value, metadata, took }),
         Err(_) => Err(Status::internal("a oneway method that gives something")),
     }
 }

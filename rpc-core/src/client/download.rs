@@ -25,7 +25,7 @@ pub(crate) struct Download {
     /// The server that was chosen, where there is a choice: it counts the call until the stream has ended.
     at: Option<Chosen>,
     /// The call's place on its connection, where there are several.
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
     deadline: Option<Deadline>,
     /// The caller's context: the stream ends with it.
     context: Context,
@@ -37,7 +37,7 @@ impl Download {
     pub(crate) fn new(
         call: Streamed,
         endpoint: Option<Endpoint>,
-        (at, lease): (Option<Chosen>, Option<Lease>),
+        (at, lease): (Option<Chosen>, Option<Box<Lease>>),
         deadline: Option<Deadline>,
         context: Context,
     ) -> Self {

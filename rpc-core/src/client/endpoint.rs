@@ -79,7 +79,7 @@ struct State {
 pub(crate) struct Line {
     pub(crate) link: Arc<Link>,
     /// Where the call has it for itself: its place, given back when this is dropped.
-    pub(crate) lease: Option<Lease>,
+    pub(crate) lease: Option<Box<Lease>>,
 }
 
 /// A connection that a call has for itself.
@@ -220,10 +220,9 @@ impl Endpoint {
             let changed = self.0.changed.notified();
             let rest = match self.0.step(now()) {
                 Step::Ready(link) => {
-                    let lease = place.take().map(|place| Lease {
-                        endpoint: self.clone(),
-                        link: link.clone(),
-                        place: Some(place),
+                    let lease = place.take().map(|place| {
+                        let (endpoint, link) = (self.clone(), link.clone());
+                        Box::new(Lease { endpoint, link, place: Some(place) })
                     });
                     // A call that is in no hurry goes only where a server has shown itself: a proxy before a server
                     // that is away accepts, and closes, and nobody can tell who has read the call.

@@ -24,8 +24,9 @@ use crate::status::{Certainty, Code, Hop, Status};
 use crate::stream::Streaming;
 use crate::transport::lane::{End, Head};
 use crate::transport::link::Link;
-use crate::transport::slot::{Exchange, Outbound, Outcome, Span};
+use crate::transport::slot::{Exchange, Outcome, Span};
 use crate::transport::stream::Streamed;
+use crate::wire::out::Body;
 use crate::wire::{OpenError, RequestHead, ResponseHead};
 
 /// How often a call looks for another connection because the one it found had just ended. It was not sent on any of
@@ -36,61 +37,121 @@ const MOVES: u32 = 3;
 #[must_use = "futures do nothing unless polled"]
 pub struct EndpointCall {
     to: Destination,
-    request: Request,
     sending: Sending,
 }
 
-/// How far the sending of a request is: it waits for a connection if there is none, then for the answer. Whoever has it
-/// has the request and the destination as well, which are neither moved nor counted for it.
-#[derive(Default)]
+/// A request, and how far its sending is: it waits for a connection if there is none, then for the answer. Whoever has it
+/// has the destination as well, which is neither moved nor counted for it. Dropped before its end, the call is cancelled
+/// at the peer.
+///
+/// ```text
+///             a connection is there         the answer
+///   is_new ------------------------> exchange --------> nothing of these: it has ended
+///      |                             ^    |               ^
+///      | there is none               |    | elsewhere     |
+///      +------------------> rare ----+ <--+               |
+///                             +---------------------------+
+/// ```
 pub(crate) struct Sending {
+    pub(crate) request: Request,
+    is_new: bool,
+    /// The body was lent for the first attempt, and is not in the request.
+    is_lent: bool,
+    moves: u32,
+    exchange: Option<Exchange>,
+    /// In a box, as few calls come here.
+    rare: Option<Box<Rare>>,
     /// The server that was chosen, where there is a choice.
     at: Option<Chosen>,
-    state: State,
-    /// The connection, where the call has it for itself. After the state: the call ends before its connection is given on.
-    lease: Option<Lease>,
-    moves: u32,
+    /// The connection, where the call has it for itself. Behind the others: the call ends before its connection is given
+    /// on.
+    lease: Option<Box<Lease>>,
 }
 
-#[derive(Default)]
-enum State {
-    #[default]
-    New,
+/// What most calls do not wait for.
+enum Rare {
     Connecting(BoxFuture<Result<Connected, Status>>),
-    Running(Exchange),
-    /// A call with streams; in a box, as most have none.
-    Streamed(Box<Streamed>),
+    /// A call with streams.
+    Streamed(Streamed),
     Failed(Status),
 }
+
+/// How a call has begun.
+pub(crate) enum Begun {
+    /// It waits for its answer: whoever began it is woken, at its deadline at the latest.
+    Waits,
+    /// It is on its way, and nothing will come back.
+    Handed,
+    /// It must be polled.
+    Other,
+}
+
+/// What the first poll of a call has at hand.
+#[derive(Clone, Copy)]
+pub(crate) struct First<'a> {
+    /// The last look at the clock.
+    pub(crate) clock: Moment,
+    /// The body, if the request does not have it: it is copied to the connection, or to the request if it cannot be sent
+    /// at once.
+    pub(crate) body: Option<&'a [u8]>,
+}
+
+/// Makes the body of a request once more that was lent for its first attempt.
+pub(crate) type Again<'a> = &'a dyn Fn() -> Result<Bytes, Status>;
 
 impl EndpointCall {
     #[inline]
     pub(crate) fn new(to: Destination, request: Request) -> Self {
-        Self { to, request, sending: Sending::default() }
+        Self { to, sending: Sending::new(request) }
     }
 }
 
 impl Sending {
+    #[inline]
+    pub(crate) fn new(request: Request) -> Self {
+        let (exchange, rare, at, lease) = (None, None, None, None);
+        Self { request, is_new: true, is_lent: false, moves: 0, exchange, rare, at, lease }
+    }
+
     /// The error of this call, whose time is up while it waits: with what it waits for, if it was not sent.
     #[cold]
     pub(crate) fn late(&self, to: &Destination, status: Status) -> Status {
-        match self.state {
-            State::New | State::Connecting(_) => to.not_in_time(status),
+        match self.rare.as_deref() {
+            Some(Rare::Connecting(_)) => to.not_in_time(status),
             _ => status,
         }
     }
 
+    /// Gives the call up: it is cancelled at the peer.
+    #[cold]
+    pub(crate) fn give_up(&mut self) {
+        self.is_new = false;
+        if let Some(exchange) = self.exchange.take()
+            && let Some(ended) = exchange.cancel(self.request.deadline())
+        {
+            self.request.context.report_hop(self.span(exchange.started).hop(ended));
+        }
+        self.rare = None;
+        self.lease = None;
+        self.at = None;
+    }
+
+    /// What the call is, and how long it may take.
+    fn span(&self, started: Instant) -> Span {
+        Span { path: self.request.method.path, started, deadline: self.request.deadline() }
+    }
+
     /// The connection to go to, if one can be named without waiting.
     #[inline]
-    fn link(&mut self, to: &Destination, request: &Request) -> Option<Arc<Link>> {
+    fn link(&mut self, to: &Destination) -> Option<Arc<Link>> {
         let link = match to.only() {
             Some(endpoint) => endpoint.link()?,
             None => {
-                self.at = to.choose(request);
+                self.at = to.choose(&self.request);
                 self.at.as_ref()?.endpoint().link()?
             }
         };
-        (!request.wait_for_ready || link.is_established()).then_some(link)
+        (!self.request.wait_for_ready || link.is_established()).then_some(link)
     }
 
     /// The server that the call is at.
@@ -99,67 +160,118 @@ impl Sending {
         to.only().or(self.at.as_ref().map(Chosen::endpoint))
     }
 
-    /// Puts the call on a connection.
+    /// Puts the call on a connection, if one can be named without waiting.
+    #[inline]
+    pub(crate) fn begin(
+        &mut self,
+        to: &Destination,
+        first: Option<First<'_>>,
+        cx: &TaskContext<'_>,
+    ) -> Begun {
+        self.is_new = false;
+        match self.link(to) {
+            Some(link) => self.start(link, to, first, cx),
+            None => {
+                // Whom the balancer chose is not usable any more: that is no call of theirs.
+                self.at = None;
+                self.keep(first.and_then(|first| first.body));
+                self.rare = Some(connect(to, &self.request));
+                Begun::Other
+            }
+        }
+    }
+
+    /// Puts the call on this connection.
     #[inline]
     fn start(
         &mut self,
         link: Arc<Link>,
         to: &Destination,
-        request: &mut Request,
-        clock: Option<Moment>,
+        first: Option<First<'_>>,
         cx: &TaskContext<'_>,
-    ) -> State {
+    ) -> Begun {
+        let request = &self.request;
         if request.method.shape != Shape::Unary {
-            return self.start_streamed(link, to, request);
+            self.rare = Some(self.start_streamed(link, to));
+            return Begun::Other;
         }
-        let Moment { now, remaining } = clock.unwrap_or_else(|| Moment { now: now(), remaining: None });
-        match Exchange::open(link, outbound(request, remaining), now, cx.waker()) {
-            Ok(exchange) => State::Running(exchange),
-            Err(error) => self.not_opened(to, request, error),
+        let (now, remaining, lent) = match first {
+            Some(First { clock: Moment { now, remaining }, body }) => (now, remaining, body),
+            None => (now(), None, None),
+        };
+        let trace = request.trace().map(|trace| trace.to_bytes());
+        let head = head(request, remaining, trace.as_ref());
+        let body = lent.map_or_else(|| Body::from(&request.body), Body::from);
+        match Exchange::open(link, &head, body, request.method.oneway, now, cx.waker()) {
+            Ok(Some(exchange)) => {
+                self.exchange = Some(exchange);
+                self.is_lent = lent.is_some();
+                will_wake_at(self.request.deadline());
+                Begun::Waits
+            }
+            Ok(None) => {
+                self.succeeded();
+                Begun::Handed
+            }
+            Err(error) => {
+                self.keep(lent);
+                self.rare = Some(self.not_opened(to, error));
+                Begun::Other
+            }
+        }
+    }
+
+    /// Keeps the body that was lent, for the call has to wait.
+    #[cold]
+    fn keep(&mut self, lent: Option<&[u8]>) {
+        if let Some(body) = lent {
+            self.request.body = Bytes::copy_from_slice(body);
         }
     }
 
     /// Puts a call with streams on a connection.
     #[cold]
-    fn start_streamed(&mut self, link: Arc<Link>, to: &Destination, request: &mut Request) -> State {
-        let Request { stream, context, method, .. } = &*request;
-        if !request.is_whole() {
-            return State::Failed(Status::internal("the items of the request were sent already"));
+    fn start_streamed(&mut self, link: Arc<Link>, to: &Destination) -> Box<Rare> {
+        let Request { stream, context, method, body, .. } = &self.request;
+        if !self.request.is_whole() {
+            return failed(Status::internal("the items of the request were sent already"));
         }
-        match link.call_streamed(outbound(request, None), stream.is_some()) {
+        let trace = self.request.trace().map(|trace| trace.to_bytes());
+        let head = head(&self.request, None, trace.as_ref());
+        match link.call_streamed(&head, Body::from(body), context.clone(), stream.is_some()) {
             Ok(mut call) => {
                 if let Some(items) = stream {
                     let task = upload::start(call.way(), items.clone(), context.clone(), method.path);
                     call.set_upload(task);
                 }
-                State::Streamed(Box::new(call))
+                Box::new(Rare::Streamed(call))
             }
-            Err(error) => self.not_opened(to, request, error),
+            Err(error) => self.not_opened(to, error),
         }
     }
 
     #[cold]
-    fn not_opened(&mut self, to: &Destination, request: &mut Request, error: OpenError) -> State {
+    fn not_opened(&mut self, to: &Destination, error: OpenError) -> Box<Rare> {
         match error {
-            OpenError::Closed(_) | OpenError::Draining => self.moved(to, request, error.into()),
-            error => State::Failed(error.into()),
+            OpenError::Closed(_) | OpenError::Draining => self.moved(to, error.into()),
+            error => failed(error.into()),
         }
     }
 
     /// Looks for another connection, for the server cannot have run the call.
     #[cold]
-    fn moved(&mut self, to: &Destination, request: &mut Request, mut status: Status) -> State {
+    fn moved(&mut self, to: &Destination, mut status: Status) -> Box<Rare> {
         self.moves += 1;
         self.lease = None;
         if let Some(chosen) = self.at.take() {
-            request.tried.add(chosen.mark());
+            self.request.tried.add(chosen.mark());
             chosen.failed(&mut status);
         }
         // A call that waits does so up to its deadline, however often it is disappointed.
-        if self.moves > MOVES && !request.wait_for_ready {
-            return State::Failed(status);
+        if self.moves > MOVES && !self.request.wait_for_ready {
+            return failed(status);
         }
-        connect(to, request)
+        connect(to, &self.request)
     }
 
     /// What the beginning of an answer to a call with streams means for the caller.
@@ -169,18 +281,18 @@ impl Sending {
         call: Streamed,
         head: Result<Head, End>,
         to: &Destination,
-        request: &mut Request,
-    ) -> Result<Result<Response, Status>, State> {
-        let span = call.span();
+        again: Again<'_>,
+    ) -> Result<Result<Response, Status>, Box<Rare>> {
+        let started = call.span().started;
         let outcome = match head {
-            Ok(Head { head, at, end: false, .. }) => return Ok(self.stream(call, head, at, to, request)),
+            Ok(Head { head, at, end: false, .. }) => return Ok(self.stream(call, head, at, to)),
             Ok(Head { head, body, at, end: true }) => Outcome::Answer { head, body, at },
             Err(End::Failed(status)) => Outcome::Failed(status),
             Err(End::Expired { sent }) => Outcome::Expired { sent },
             Err(End::Ours(status) | End::Peer(status)) => return Ok(Err(status)),
             Err(End::Done(_)) => return Ok(Err(Status::internal("an answer that ended before it began"))),
         };
-        self.end(span, outcome, to, request)
+        self.end(started, outcome, to, again)
     }
 
     /// The reply that is a stream.
@@ -190,9 +302,8 @@ impl Sending {
         head: ResponseHead,
         at: Instant,
         to: &Destination,
-        request: &Request,
     ) -> Result<Response, Status> {
-        let Request { method, deadline, context, .. } = request;
+        let Request { method, deadline, context, .. } = &self.request;
         if !matches!(method.shape, Shape::ServerStreaming | Shape::BidiStreaming) {
             let status = Status::internal("the server answered with a stream, where one reply was due");
             return Err(status.with_certainty(Certainty::Executed));
@@ -210,25 +321,42 @@ impl Sending {
     }
 
     /// Tells the balancer, where there is one, how the call went.
-    #[inline]
+    #[cold]
     fn report(&mut self, result: &mut Result<Response, Status>) {
-        self.lease = None;
-        match (self.at.take(), result) {
-            (None, _) => {}
-            (Some(chosen), Ok(_)) => chosen.succeeded(),
-            (Some(chosen), Err(status)) => chosen.failed(status),
+        match result {
+            Ok(_) => self.succeeded(),
+            Err(status) => {
+                self.lease = None;
+                if let Some(chosen) = self.at.take() {
+                    chosen.failed(status);
+                }
+            }
         }
     }
 
-    /// What an outcome means for the caller; or the next state, if the call goes on elsewhere.
+    /// The same, of a call that went well.
     #[inline]
+    fn succeeded(&mut self) {
+        if self.lease.is_some() {
+            self.lease = None;
+        }
+        if self.at.is_some()
+            && let Some(chosen) = self.at.take()
+        {
+            chosen.succeeded();
+        }
+    }
+
+    /// What an outcome means for the caller; or what comes next, if the call goes on elsewhere.
+    #[cold]
     fn end(
         &mut self,
-        span: Span,
+        started: Instant,
         outcome: Outcome,
         to: &Destination,
-        request: &mut Request,
-    ) -> Result<Result<Response, Status>, State> {
+        again: Again<'_>,
+    ) -> Result<Result<Response, Status>, Box<Rare>> {
+        let span = self.span(started);
         let status = match outcome {
             Outcome::Answer { head: ResponseHead { status: Some(status), .. }, at, .. } => {
                 let status = from_peer(status, span, at);
@@ -238,10 +366,10 @@ impl Sending {
                 }
                 status
             }
-            Outcome::Answer { head, body, at } => return Ok(Ok(reply(span.started, head, body, at))),
+            Outcome::Answer { head, body, at } => return Ok(Ok(reply(started, head, body, at))),
             Outcome::Handed => return Ok(Ok(Response::default())),
             Outcome::Expired { sent } => {
-                let mut status = request.deadline_status();
+                let mut status = self.request.deadline_status();
                 if !sent {
                     let message = format!(
                         "{}: it waited for a place among the calls that the server takes on one connection",
@@ -258,28 +386,38 @@ impl Sending {
             },
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
-        let again = self.moves == 0 || to.has_others() || request.wait_for_ready;
-        if again
-            && request.is_whole()
+        let may_move = self.moves == 0 || to.has_others() || self.request.wait_for_ready;
+        if may_move
+            && self.request.is_whole()
             && status.code() == Code::Unavailable
             && status.certainty().is_safe_to_retry()
         {
-            return Err(self.moved(to, request, status));
+            if std::mem::take(&mut self.is_lent) {
+                match again() {
+                    Ok(body) => self.request.body = body,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            return Err(self.moved(to, status));
         }
         Ok(Err(status))
     }
 }
 
+fn failed(status: Status) -> Box<Rare> {
+    Box::new(Rare::Failed(status))
+}
+
 /// Waits for a connection, up to the deadline.
 #[cold]
-fn connect(to: &Destination, request: &Request) -> State {
+fn connect(to: &Destination, request: &Request) -> Box<Rare> {
     let (to, wish) = (to.clone(), Wish::of(request));
     let Some(deadline) = request.deadline() else {
-        return State::Connecting(Box::pin(async move { to.connected(wish).await }));
+        return Box::new(Rare::Connecting(Box::pin(async move { to.connected(wish).await })));
     };
     let (began, mut status) = (now(), request.deadline_status());
     let method = request.method().path;
-    State::Connecting(Box::pin(async move {
+    Box::new(Rare::Connecting(Box::pin(async move {
         match tokio::time::timeout_at(deadline.into(), to.connected(wish)).await {
             Ok(connected) => connected,
             Err(_) => {
@@ -288,26 +426,26 @@ fn connect(to: &Destination, request: &Request) -> State {
                 Err(to.not_in_time(status))
             }
         }
-    }))
+    })))
 }
 
 #[inline]
-fn outbound(request: &Request, remaining: Option<Duration>) -> Outbound<'_> {
-    let method = request.method();
-    let deadline = request.deadline();
-    let head = RequestHead {
-        method: method.key(),
-        path: method.path,
+fn head<'a>(
+    request: &'a Request,
+    remaining: Option<Duration>,
+    trace: Option<&'a [u8; 25]>,
+) -> RequestHead<'a> {
+    RequestHead {
+        method: request.method.key(),
+        path: request.method.path,
         codec: request.codec,
-        deadline,
+        deadline: request.deadline(),
         remaining,
         attempt: request.attempt,
         is_retry: request.is_retry,
-        trace: request.trace().map(|trace| trace.to_bytes()),
+        trace,
         metadata: request.metadata(),
-    };
-    let (oneway, context) = (method.oneway, request.context.clone());
-    Outbound { head, body: request.body(), oneway, deadline, context, path: method.path }
+    }
 }
 
 #[inline]
@@ -338,84 +476,100 @@ pub(crate) fn from_peer(mut status: Status, span: Span, at: Instant) -> Status {
 }
 
 impl Sending {
-    /// Sends the request, and gives the answer. `clock` is the last look at the clock, if that was a moment ago.
+    /// Sends the request, and gives the answer.
     #[inline]
     pub(crate) fn poll(
         &mut self,
         to: &Destination,
-        request: &mut Request,
-        mut clock: Option<Moment>,
+        again: Again<'_>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Response, Status>> {
+        let Some(exchange) = &self.exchange else { return self.poll_rare(to, again, cx) };
+        let Poll::Ready(outcome) = exchange.poll(cx) else {
+            will_wake_at(self.request.deadline());
+            return Poll::Pending;
+        };
+        let started = exchange.started;
+        self.exchange = None;
+        match outcome {
+            // The common end.
+            Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } => {
+                self.succeeded();
+                Poll::Ready(Ok(reply(started, head, body, at)))
+            }
+            outcome => match self.end(started, outcome, to, again) {
+                Ok(mut result) => {
+                    self.report(&mut result);
+                    Poll::Ready(result)
+                }
+                Err(next) => {
+                    self.rare = Some(next);
+                    self.poll_rare(to, again, cx)
+                }
+            },
+        }
+    }
+
+    /// The same for what does not wait for an answer as most do.
+    #[cold]
+    fn poll_rare(
+        &mut self,
+        to: &Destination,
+        again: Again<'_>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
+        let mut begun = if self.is_new { self.begin(to, None, cx) } else { Begun::Other };
         loop {
-            let link = match &mut self.state {
-                State::New => match self.link(to, request) {
-                    Some(link) => link,
-                    None => {
-                        // Whom the balancer chose is not usable any more: that is no call of theirs.
-                        self.at = None;
-                        self.state = connect(to, request);
-                        clock = None;
-                        continue;
-                    }
-                },
-                State::Connecting(connected) => match connected.as_mut().poll(cx) {
+            match begun {
+                Begun::Waits => return Poll::Pending,
+                Begun::Handed => return Poll::Ready(Ok(Response::default())),
+                Begun::Other => {}
+            }
+            let ended = || Poll::Ready(Err(Status::internal("a call was polled after its end")));
+            match self.rare.as_deref_mut() {
+                Some(Rare::Connecting(connected)) => match connected.as_mut().poll(cx) {
                     Poll::Ready(Ok(Connected { at, line })) => {
+                        self.rare = None;
                         self.at = at;
                         self.lease = line.lease;
-                        line.link
+                        begun = self.start(line.link, to, None, cx);
                     }
-                    Poll::Ready(Err(status)) => {
-                        self.state = State::Failed(status);
-                        continue;
-                    }
+                    Poll::Ready(Err(status)) => self.rare = Some(failed(status)),
                     Poll::Pending => {
-                        will_wake_at(request.deadline());
+                        will_wake_at(self.request.deadline());
                         return Poll::Pending;
                     }
                 },
-                State::Running(exchange) => {
-                    let outcome = ready!(Pin::new(&mut *exchange).poll(cx));
-                    let span = exchange.span();
-                    // The common end. The exchange stays where it is: to move it out costs more than to leave it.
-                    if let Outcome::Answer { head: head @ ResponseHead { status: None, .. }, body, at } =
-                        outcome
-                    {
-                        let mut result = Ok(reply(span.started, head, body, at));
-                        self.report(&mut result);
-                        return Poll::Ready(result);
-                    }
-                    match self.end(span, outcome, to, request) {
-                        Ok(mut result) => {
-                            self.report(&mut result);
-                            return Poll::Ready(result);
-                        }
-                        Err(next) => self.state = next,
-                    }
-                    continue;
-                }
-                State::Streamed(call) => {
+                Some(Rare::Streamed(call)) => {
                     let head = ready!(call.poll_head(cx));
-                    let State::Streamed(call) = std::mem::take(&mut self.state) else {
-                        return Poll::Ready(Err(Status::internal("a call lost its exchange")));
+                    let Some(Rare::Streamed(call)) = self.rare.take().map(|rare| *rare) else {
+                        return ended();
                     };
-                    match self.head(*call, head, to, request) {
+                    match self.head(call, head, to, again) {
                         Ok(mut result) => {
                             self.report(&mut result);
                             return Poll::Ready(result);
                         }
-                        Err(next) => self.state = next,
+                        Err(next) => self.rare = Some(next),
                     }
-                    continue;
                 }
-                State::Failed(status) => {
+                Some(Rare::Failed(status)) => {
                     // Nothing was waited for: who tries again and again must let others run all the same, whoever is to
                     // make an end of the failure among them.
                     ready!(coop::poll_proceed(cx)).made_progress();
                     return Poll::Ready(Err(status.clone()));
                 }
-            };
-            self.state = self.start(link, to, request, clock.take(), cx);
+                None => return ended(),
+            }
+        }
+    }
+}
+
+impl Drop for Sending {
+    #[inline]
+    fn drop(&mut self) {
+        if self.exchange.is_some() {
+            self.give_up();
         }
     }
 }
@@ -424,13 +578,16 @@ impl Future for EndpointCall {
     type Output = Result<Response, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let Self { to, request, sending } = &mut *self;
-        sending.poll(to, request, None, cx)
+        let Self { to, sending } = &mut *self;
+        // Its request has come with the body.
+        sending.poll(to, &|| Err(Status::internal("a request lost its body")), cx)
     }
 }
 
 impl fmt::Debug for EndpointCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointCall").field("method", &self.request.method().path).finish_non_exhaustive()
+        f.debug_struct("EndpointCall")
+            .field("method", &self.sending.request.method().path)
+            .finish_non_exhaustive()
     }
 }

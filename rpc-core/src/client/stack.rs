@@ -8,30 +8,18 @@
 //! and it is waited for inside of the returned future.
 
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
-use crate::call::request::Moment;
 use crate::call::service::{CastLayer, DynService, erase};
 use crate::call::{BoxFuture, Request, Response};
 use crate::client::destination::Destination;
-use crate::client::exchange::Sending;
 use crate::status::Status;
 
 /// The type of a channel's layers: what `.layer(…)` adds to.
 pub type Stack<Inner, Outer> = TowerStack<CastLayer<Inner>, Outer>;
-
-/// A call on its way through the stack.
-pub(crate) enum StackCall {
-    /// No layers of the user's: the request stays where it is, and its future needs no box.
-    Bare(Sending),
-    Layered(BoxFuture<Result<Response, Status>>),
-    /// Given up.
-    Ended,
-}
 
 /// Puts the layers over the destination, and erases the result once.
 pub(crate) fn stack<L>(layers: &L, destination: Destination) -> Arc<dyn DynService>
@@ -43,46 +31,13 @@ where
     erase(layers.layer(destination))
 }
 
-impl StackCall {
-    /// Layers get the request, and leave what the call itself needs of it: deadline and context.
-    #[inline]
-    pub(crate) fn new(layers: Option<&Arc<dyn DynService>>, request: &mut Request) -> Self {
-        match layers {
-            None => Self::Bare(Sending::default()),
-            Some(layers) => {
-                let (deadline, context) = (request.deadline, request.context.clone());
-                let rest = Request {
-                    deadline,
-                    context,
-                    ..Request::new(request.method, request.codec, Bytes::new())
-                };
-                Self::Layered(layers.call(std::mem::replace(request, rest)))
-            }
-        }
-    }
-
-    /// The error of this call, whose time is up while it waits.
-    #[cold]
-    pub(crate) fn late(&self, to: &Destination, status: Status) -> Status {
-        match self {
-            Self::Bare(call) => call.late(to, status),
-            Self::Layered(_) | Self::Ended => status,
-        }
-    }
-
-    /// `clock` is the last look at the clock, if that was a moment ago.
-    #[inline]
-    pub(crate) fn poll(
-        &mut self,
-        to: &Destination,
-        request: &mut Request,
-        clock: Option<Moment>,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Result<Response, Status>> {
-        match self {
-            Self::Bare(call) => call.poll(to, request, clock, cx),
-            Self::Layered(call) => call.as_mut().poll(cx),
-            Self::Ended => Poll::Pending,
-        }
-    }
+/// Hands the request to the layers, and leaves in its place what the call itself needs of it: deadline and context.
+#[inline]
+pub(crate) fn enter(
+    layers: &Arc<dyn DynService>,
+    request: &mut Request,
+) -> BoxFuture<Result<Response, Status>> {
+    let (deadline, context) = (request.deadline, request.context.clone());
+    let rest = Request { deadline, context, ..Request::new(request.method, request.codec, Bytes::new()) };
+    layers.call(std::mem::replace(request, rest))
 }

@@ -2,7 +2,10 @@
 //!
 //! A small body does not get a buffer of its own: it is encoded at the end of one that the thread keeps, and cut off as
 //! a slice of it. One allocation serves dozens of bodies, and a body is shared from the start, so that a request can
-//! be cloned (for the one attempt on another connection) without one more. Two allocations of a call less at each side.
+//! be cloned (for one more attempt) without one more. Two allocations of a call less at each side.
+//!
+//! A short request that no layer sees needs not even that: it is encoded in the thread's [`Scratch`], and copied from there
+//! to its connection.
 //!
 //! What it costs: a small body that lives long keeps all of its buffer. So buffers are small.
 
@@ -76,6 +79,45 @@ pub(crate) fn body_in(
     }
     // Larger than announced.
     Ok((place.len() >= OWN).then(|| std::mem::take(place).freeze()))
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<BytesMut>>> = const { Cell::new(None) };
+}
+
+/// The buffer in which a thread encodes short requests, one after the other: each is copied to its connection before the
+/// next one comes, and is never made into shared bytes (150 instructions, three atomic ones among them).
+///
+/// It is taken out meanwhile: an encoder that makes a call of its own finds none, and makes one.
+pub(crate) struct Scratch(Box<BytesMut>);
+
+impl Scratch {
+    #[inline]
+    pub(crate) fn take() -> Self {
+        Self(SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_else(Self::make))
+    }
+
+    #[cold]
+    fn make() -> Box<BytesMut> {
+        Box::new(BytesMut::with_capacity(OWN))
+    }
+
+    /// The empty buffer.
+    #[inline]
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.0
+    }
+
+    /// Keeps the buffer for the next request.
+    #[inline]
+    pub(crate) fn give_back(mut self) {
+        // One that had to grow is not worth its memory.
+        if self.0.capacity() <= SHARED {
+            self.0.clear();
+            // On a thread that is ending it is dropped.
+            let _ = SCRATCH.try_with(|place| place.set(Some(self.0)));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -153,5 +195,23 @@ mod tests {
             Err(CodecError::new("no"))
         });
         assert!(failed.is_err() && place.is_empty());
+    }
+
+    #[test]
+    fn the_scratch_is_empty_each_time_and_not_shared_with_an_encoder_s_own_call() {
+        let mut outer = Scratch::take();
+        outer.buffer().put_slice(b"outer");
+        let mut inner = Scratch::take();
+        assert!(inner.buffer().is_empty());
+        inner.buffer().put_slice(b"inner");
+        inner.give_back();
+        assert_eq!(outer.buffer(), "outer");
+        outer.give_back();
+        let mut next = Scratch::take();
+        assert!(next.buffer().is_empty());
+        // What had to grow is not kept.
+        next.buffer().put_slice(&[0; SHARED + 1]);
+        next.give_back();
+        assert!(Scratch::take().buffer().capacity() <= SHARED);
     }
 }

@@ -73,7 +73,12 @@ pub(crate) enum Registration {
     Nowhere,
     // Most contexts have one such place, the call that the server handles: it needs no list.
     Once(Entry),
-    Often(Vec<Entry>),
+    // In a box, so that next to nothing is done where a call is dropped that has none.
+    #[expect(
+        clippy::box_collection,
+        reason = "a call has one, and it is nearly always empty: 16 bytes, not 24"
+    )]
+    Often(Box<Vec<Entry>>),
 }
 
 /// The waker at one place.
@@ -84,6 +89,8 @@ pub(crate) struct Entry {
 }
 
 impl Drop for Entry {
+    // Not where a call is dropped: most have none.
+    #[inline(never)]
     fn drop(&mut self) {
         if let Some(place) = self.node.cancellation() {
             place.leave(self.key);
@@ -115,7 +122,7 @@ impl Registration {
         let entry = Entry { node: node.clone(), key };
         *self = match std::mem::take(self) {
             Self::Nowhere => Self::Once(entry),
-            Self::Once(first) => Self::Often(vec![first, entry]),
+            Self::Once(first) => Self::Often(Box::new(vec![first, entry])),
             Self::Often(mut entries) => {
                 entries.push(entry);
                 Self::Often(entries)

@@ -1,7 +1,5 @@
 //! The calls of ours on a connection: a place in a list for each, and the future that waits there.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -9,12 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use slab::Slab;
 
-use crate::call::wait::will_wake_at;
-use crate::context::{Context, now};
+use crate::context::now;
 use crate::status::{Hop, Status};
 use crate::transport::lane::Lane;
 use crate::transport::link::Link;
 use crate::wire::connection::{Answers, Open, PendingId};
+use crate::wire::out::Body;
 use crate::wire::{CancelReason, OpenError, Opened, RequestHead, ResponseHead, StreamId, Token};
 
 /// The calls of ours on one connection, by token.
@@ -164,119 +162,82 @@ impl Span {
     }
 }
 
-/// A call to be opened.
-pub(crate) struct Outbound<'a> {
-    pub(crate) head: RequestHead<'a>,
-    pub(crate) body: &'a Bytes,
-    pub(crate) oneway: bool,
-    pub(crate) deadline: Option<Instant>,
-    /// The context that the call is made in, for its part of a budget report.
-    pub(crate) context: Context,
-    pub(crate) path: &'static str,
-}
-
-/// A call of ours on a connection: resolves when it has ended. Dropped before, it is cancelled at the peer.
-#[must_use = "dropping an exchange cancels the call"]
+/// A call of ours on a connection. Whoever has it keeps it until it has given its [`Outcome`], or [cancels](Self::cancel)
+/// it: what that takes (deadline, context, name) is the request's, and not kept here once more.
+#[must_use = "an exchange must be polled to its end, or cancelled"]
 pub(crate) struct Exchange {
-    /// `None` once it has ended.
-    link: Option<Arc<Link>>,
+    link: Arc<Link>,
     key: usize,
-    /// It waits with the waker that it was opened with, and has not been polled.
-    is_new: bool,
-    started: Instant,
-    deadline: Option<Instant>,
-    context: Context,
-    path: &'static str,
+    /// When it was handed to the connection.
+    pub(crate) started: Instant,
 }
 
 impl Exchange {
-    /// Opens a call. The task is the one that polls the exchange next: with its waker in place from the start, the first
-    /// poll need not look.
+    /// Opens a call; `None` if it is on its way and nothing will come back. The task is the one that polls the exchange
+    /// next: with its waker in place from the start, it need not be polled before it is woken.
     #[inline]
     pub(crate) fn open(
         link: Arc<Link>,
-        call: Outbound<'_>,
+        head: &RequestHead<'_>,
+        body: Body<'_>,
+        oneway: bool,
         started: Instant,
         task: &Waker,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Option<Self>, OpenError> {
         let waker = task.clone();
-        let Outbound { head, body, oneway, context, deadline, path } = call;
         let key = link.with(|state| {
             let entry = state.calls.list.vacant_entry();
             let key = entry.key();
             let token = Token(key as u32);
-            let slot =
-                match state.wire.open(started, &head, body.into(), Open { token, oneway, end: true })? {
-                    Opened::Stream(id) => Slot::Waiting { waker: Some(waker), place: Place::Stream(id) },
-                    Opened::Pending(id) => Slot::Waiting { waker: Some(waker), place: Place::Pending(id) },
-                    Opened::Handed => Slot::Done(Outcome::Handed),
-                };
-            entry.insert(slot);
-            Ok(key)
+            let place = match state.wire.open(started, head, body, Open { token, oneway, end: true })? {
+                Opened::Stream(id) => Place::Stream(id),
+                Opened::Pending(id) => Place::Pending(id),
+                Opened::Handed => return Ok(None),
+            };
+            entry.insert(Slot::Waiting { waker: Some(waker), place });
+            Ok(Some(key))
         })?;
-        Ok(Self { link: Some(link), key, is_new: !oneway, started, deadline, context, path })
+        Ok(key.map(|key| Self { link, key, started }))
     }
 
-    /// What the call is, and how long it may take.
-    pub(crate) fn span(&self) -> Span {
-        Span { path: self.path, started: self.started, deadline: self.deadline }
-    }
-}
-
-impl Future for Exchange {
-    type Output = Outcome;
-
+    /// How the call ended, once.
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Outcome> {
-        if std::mem::take(&mut self.is_new) {
-            will_wake_at(self.deadline);
+    pub(crate) fn poll(&self, cx: &TaskContext<'_>) -> Poll<Outcome> {
+        let mut state = self.link.lock();
+        if let Some(Slot::Waiting { waker, .. }) = state.calls.list.get_mut(self.key) {
+            match waker {
+                Some(waker) if waker.will_wake(cx.waker()) => {}
+                _ => *waker = Some(cx.waker().clone()),
+            }
             return Poll::Pending;
         }
-        let Some(link) = &self.link else {
-            return Poll::Ready(Outcome::Failed(Status::internal("an exchange was polled after its end")));
-        };
-        let mut state = link.lock();
-        match state.calls.list.get_mut(self.key) {
-            Some(Slot::Waiting { waker, .. }) => {
-                match waker {
-                    Some(waker) if waker.will_wake(cx.waker()) => {}
-                    _ => *waker = Some(cx.waker().clone()),
-                }
-                drop(state);
-                will_wake_at(self.deadline);
-                return Poll::Pending;
-            }
-            Some(Slot::Done(_)) => {}
-            _ => return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place"))),
+        match state.calls.list.try_remove(self.key) {
+            Some(Slot::Done(outcome)) => Poll::Ready(outcome),
+            _ => Poll::Ready(lost()),
         }
-        let Slot::Done(outcome) = state.calls.list.remove(self.key) else {
-            return Poll::Ready(Outcome::Failed(Status::internal("an exchange lost its place")));
-        };
-        drop(state);
-        self.link = None;
-        Poll::Ready(outcome)
     }
-}
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let Some(link) = self.link.take() else { return };
+    /// Cancels the call at the peer, unless it has ended; when, if it had not.
+    #[cold]
+    pub(crate) fn cancel(&self, deadline: Option<Instant>) -> Option<Instant> {
         let ended = now();
-        let reason = match self.deadline {
+        let reason = match deadline {
             Some(deadline) if deadline <= ended => CancelReason::Deadline,
             _ => CancelReason::Dropped,
         };
-        let waiting = link.with(|state| {
-            let slot = state.calls.list.try_remove(self.key);
-            match slot {
+        self.link.with(|state| {
+            match state.calls.list.try_remove(self.key) {
                 Some(Slot::Waiting { place: Place::Stream(id), .. }) => state.wire.cancel(ended, id, reason),
                 Some(Slot::Waiting { place: Place::Pending(id), .. }) => state.wire.cancel_pending(ended, id),
-                _ => return false,
+                _ => return None,
             }
-            true
-        });
-        if waiting {
-            self.context.report_hop(self.span().hop(ended));
-        }
+            Some(ended)
+        })
     }
+}
+
+/// The outcome of a call that was polled after it had given its own.
+#[cold]
+fn lost() -> Outcome {
+    Outcome::Failed(Status::internal("an exchange lost its place"))
 }

@@ -12,10 +12,10 @@ use crate::context::{Context, now};
 use crate::status::{Certainty, Status};
 use crate::transport::lane::{End, Head, Lane, Reader};
 use crate::transport::link::{Link, State};
-use crate::transport::slot::{Outbound, Place, Span};
+use crate::transport::slot::{Place, Span};
 use crate::wire::connection::Open;
 use crate::wire::out::Body;
-use crate::wire::{CancelReason, Event, OpenError, Opened, ResponseHead, StreamId, Token};
+use crate::wire::{CancelReason, Event, OpenError, Opened, RequestHead, ResponseHead, StreamId, Token};
 
 /// A call of ours with streams. Dropped before it is over, it is cancelled at the peer; what it sends ends with it.
 #[derive(Debug)]
@@ -33,15 +33,16 @@ impl Link {
     /// Opens a call with streams. If `uploads` is set, items of the request follow.
     pub(crate) fn call_streamed(
         self: Arc<Self>,
-        call: Outbound<'_>,
+        head: &RequestHead<'_>,
+        body: Body<'_>,
+        context: Context,
         uploads: bool,
     ) -> Result<Streamed, OpenError> {
         let started = now();
-        let Outbound { head, body, deadline, context, path, .. } = call;
         let (key, lane) = self.with(|State { calls, wire, .. }| {
             calls.add_stream(|token| {
                 let options = Open { token, oneway: false, end: !uploads };
-                match wire.open(started, &head, body.into(), options)? {
+                match wire.open(started, head, body, options)? {
                     Opened::Stream(id) => Ok(Place::Stream(id)),
                     Opened::Pending(id) => Ok(Place::Pending(id)),
                     // That is for oneway calls.
@@ -49,7 +50,7 @@ impl Link {
                 }
             })
         })?;
-        let span = Span { path, started, deadline };
+        let span = Span { path: head.path, started, deadline: head.deadline };
         Ok(Streamed { link: self, lane, key, span, context, upload: None })
     }
 

@@ -62,7 +62,7 @@ pub struct RequestHead<'a> {
     /// Whether a layer above retries.
     pub is_retry: bool,
     /// The trace context, in 25 bytes.
-    pub trace: Option<[u8; 25]>,
+    pub trace: Option<&'a [u8; 25]>,
     /// The user's metadata.
     pub metadata: &'a Metadata,
 }
@@ -105,7 +105,7 @@ impl RequestHead<'_> {
             numbers.put(key::RETRY, 1);
         }
         numbers.flush(out);
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = self.trace {
             put_bytes(out, key::TRACE, trace);
         }
         if !self.metadata.is_empty() {

@@ -111,7 +111,8 @@ pub(super) struct Pending {
     id: PendingId,
     deadline: Option<Instant>,
     head: Box<RequestHead<'static>>,
-    /// The metadata of the head.
+    /// Of the head, which borrows them.
+    trace: Option<[u8; 25]>,
     metadata: Metadata,
     body: Bytes,
     options: Open,
@@ -237,12 +238,12 @@ impl Connection {
             self.note_deadline(deadline);
         }
         let queue = if options.oneway { &mut self.pending_oneway } else { &mut self.pending };
-        let (metadata, body) = (head.metadata.clone(), body.to_bytes());
+        let (trace, metadata, body) = (head.trace.copied(), head.metadata.clone(), body.to_bytes());
         // By the time that it is sent, less remains.
-        let RequestHead { method, path, codec, attempt, is_retry, trace, .. } = *head;
+        let RequestHead { method, path, codec, attempt, is_retry, .. } = *head;
         let rest = RequestHead::default();
-        let head = Box::new(RequestHead { method, path, codec, deadline, attempt, is_retry, trace, ..rest });
-        queue.push(Pending { id, deadline, head, metadata, body, options });
+        let head = Box::new(RequestHead { method, path, codec, deadline, attempt, is_retry, ..rest });
+        queue.push(Pending { id, deadline, head, trace, metadata, body, options });
         Ok(Opened::Pending(id))
     }
 
@@ -279,8 +280,8 @@ impl Connection {
     }
 
     fn open_waiting(&mut self, now: Instant, pending: Pending) {
-        let Pending { head, metadata, body, options, .. } = pending;
-        let head = RequestHead { metadata: &metadata, ..*head };
+        let Pending { head, trace, metadata, body, options, .. } = pending;
+        let head = RequestHead { trace: trace.as_ref(), metadata: &metadata, ..*head };
         let token = options.token;
         let opened = if body.len() > self.peer.max_message as usize {
             Err(OpenError::TooLarge { length: body.len(), max: self.peer.max_message })

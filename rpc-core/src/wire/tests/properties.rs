@@ -98,7 +98,7 @@ proptest! {
     ) {
         let (deadline, remaining) = (None, None);
         let head =
-            RequestHead { method: 1, path: "a.B/c", codec, deadline, remaining, attempt, is_retry, trace, metadata: &metadata };
+            RequestHead { method: 1, path: "a.B/c", codec, deadline, remaining, attempt, is_retry, trace: trace.as_ref(), metadata: &metadata };
         for (naming, bound, named) in
             [(Naming::Number(number), true, false), (Naming::Bind(number), true, true), (Naming::Name, false, true)]
         {

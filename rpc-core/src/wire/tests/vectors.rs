@@ -102,7 +102,7 @@ fn made() -> Vec<(&'static str, Frame)> {
     first.is_retry = true;
     // Less 2 %: a quarter of a second.
     first.deadline = Some(now + Duration::from_micros(255_102));
-    first.trace = Some(*b"trace context in 25 bytes");
+    first.trace = Some(b"trace context in 25 bytes");
     client.open(now, &first, br#"{"a":1}"#[..].into(), open(true)).unwrap();
     client.open(now, &head(0), b"hi"[..].into(), open(true)).unwrap();
     client.open(now, &head(0), Body::default(), open(false)).unwrap();
