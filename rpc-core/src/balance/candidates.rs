@@ -33,10 +33,10 @@ struct Row {
 
 /// One to compare.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate<'a, N> {
+pub(crate) struct Candidate<'a> {
     /// What is known of it.
     pub(crate) load: &'a Load,
-    pub(crate) now: &'a N,
+    pub(crate) now: &'a Now,
     /// The calls under way there, reckoned by weight: at one of twice the average weight each counts half.
     pub(crate) pending: f32,
 }
@@ -55,14 +55,17 @@ impl Candidates {
 
     /// Draws `choices` different ones, and gives the index of the one that costs least now; of equals, the first drawn.
     #[inline]
-    pub(crate) fn best<N: Now>(
+    pub(crate) fn best(
         &self,
         call: &Pick<'_>,
-        now: &N,
+        now: &Now,
         choices: usize,
-        cost: impl Fn(Candidate<'_, N>) -> f32,
+        mut cost: impl FnMut(Candidate<'_>) -> f32,
     ) -> Option<usize> {
-        let mut drawn = self.untried(call, self.draw.one()?);
+        let random = fastrand::u64(..);
+        // One random number is enough for the first two.
+        let mut rest = Some(random << 32);
+        let mut drawn = self.untried(call, self.draw.by(random)?);
         let mut best = (drawn, f32::INFINITY);
         let mut left = choices;
         // The cost is asked for at one place, so that it is reckoned in place.
@@ -76,7 +79,8 @@ impl Candidates {
                 if left == 0 {
                     return Some(best.0);
                 }
-                let Some(next) = self.draw.beside(best.0) else { return Some(best.0) };
+                let random = rest.take().unwrap_or_else(|| fastrand::u64(..));
+                let Some(next) = self.draw.beside(best.0, random) else { return Some(best.0) };
                 let next = self.untried(call, next);
                 // The first may have been tried only if there is nobody else.
                 if next != best.0 && !call.has_tried(next) {
@@ -95,7 +99,7 @@ impl Candidates {
     }
 
     #[inline]
-    fn candidate<'a, N>(&'a self, index: usize, now: &'a N) -> Option<Candidate<'a, N>> {
+    fn candidate<'a>(&'a self, index: usize, now: &'a Now) -> Option<Candidate<'a>> {
         let Row { load, scale } = self.rows.get(index)?;
         Some(Candidate { load, now, pending: load.pending() as f32 * scale })
     }

@@ -21,6 +21,31 @@ const AHEAD: u32 = u32::MAX - (1 << 16);
 #[derive(Debug, Default)]
 pub(crate) struct Ewma(AtomicU64);
 
+/// An average as its last sample left it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) value: f32,
+    pub(crate) tick: u32,
+}
+
+impl Sample {
+    /// What it is worth at this tick. That may lie before the sample: it is worth more there, by as much as it fades until
+    /// the sample.
+    #[inline]
+    pub(crate) fn at(self, tick: u32) -> f32 {
+        match tick.wrapping_sub(self.tick) {
+            0 => self.value,
+            ticks => self.value * decay(ticks.cast_signed() as f32 * TICK),
+        }
+    }
+
+    /// The later of two ticks.
+    #[inline]
+    pub(crate) fn later(one: u32, other: u32) -> u32 {
+        if one.wrapping_sub(other).cast_signed() >= 0 { one } else { other }
+    }
+}
+
 /// How the average meets a sample above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rise {
@@ -70,6 +95,12 @@ impl Ewma {
         }
     }
 
+    /// The average as its last sample left it.
+    #[inline]
+    pub(crate) fn sample(&self) -> Option<Sample> {
+        unpack(self.0.load(Relaxed)).map(|(value, tick)| Sample { value, tick })
+    }
+
     /// Forgets all samples.
     pub(crate) fn clear(&self) {
         self.0.store(0, Relaxed);
@@ -96,7 +127,7 @@ fn kept(stamp: u32, now: u32) -> f32 {
 /// end of the range); it is a third of a pick otherwise.
 #[inline]
 fn decay(x: f32) -> f32 {
-    if x < 0.25 {
+    if x.abs() < 0.25 {
         1.0 - x * (1.0 - x * (1.0 / 2.0 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x / 120.0))))
     } else {
         (-x).exp()
@@ -138,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_series_is_the_exponential() {
-        for step in 0..1_000 {
+        for step in -1_000..1_000 {
             let x = step as f32 / 1_000.0;
             assert!((decay(x) - (-x).exp()).abs() < 1e-6, "{x}");
         }
@@ -161,6 +192,19 @@ mod tests {
         ewma.observe(1.0, seconds(10.0), Some(seconds(9.99)), Rise::Smooth);
         let value = ewma.get(|| seconds(10.0)).expect("it has samples");
         assert!(value < 0.002, "{value}");
+    }
+
+    #[test]
+    fn two_samples_compare_at_any_tick_as_they_do_now() {
+        let (slow, fast) = (Sample { value: 1.0, tick: 0 }, Sample { value: 0.1, tick: seconds(20.0) });
+        let ratio = slow.at(seconds(30.0)) / fast.at(seconds(30.0));
+        assert!((ratio - 1.3534).abs() < 1e-3, "{ratio}");
+        for at in [0.0, 20.0, 25.0, 500.0].map(seconds) {
+            let there = slow.at(at) / fast.at(at);
+            assert!((there / ratio - 1.0).abs() < 1e-3, "{there}");
+        }
+        assert!(slow.at(seconds(2_000.0)) == 0.0 && fast.at(0u32.wrapping_sub(seconds(2_000.0))).is_infinite());
+        assert_eq!(Sample::later(3, 0u32.wrapping_sub(3)), 3, "the tick wraps");
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use crate::balance::candidates::{Candidate, Candidates};
 use crate::balance::endpoint::Endpoint;
-use crate::balance::load::Lazy;
+use crate::balance::load::Now;
 use crate::balance::picker::{Builder, Pick, Picker};
 
 /// What an endpoint pays whose calls all fail: as if so many more calls were under way.
@@ -60,7 +60,7 @@ impl Builder for LeastLoad {
 impl Picker for LeastLoadPicker {
     #[inline]
     fn pick(&self, call: &Pick<'_>) -> Option<usize> {
-        self.candidates.best(call, &Lazy::new(call.now), self.choices, |Candidate { load, now, pending }| {
+        self.candidates.best(call, &Now::new(call.now), self.choices, |Candidate { load, now, pending }| {
             let left_alone = if load.wait_at(now) > 0.0 { LEFT_ALONE } else { 0.0 };
             pending + load.failing_at(now).unwrap_or_default() * FAILING + left_alone
         })

@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 pub use crate::balance::ewma::DECAY;
-use crate::balance::ewma::{Ewma, Rise, tick};
+use crate::balance::ewma::{Ewma, Rise, Sample, tick};
 use crate::balance::outcome::Outcome;
 use crate::discovery::Instance;
 
@@ -96,13 +96,13 @@ impl Load {
     /// The peak EWMA of the latency; `None` before the first call that ended well.
     #[inline]
     pub fn latency(&self, now: Instant) -> Option<Duration> {
-        self.latency_at(&stamp(now)).map(Duration::from_secs_f32)
+        self.latency.get(|| tick(stamp(now))).map(Duration::from_secs_f32)
     }
 
     /// How many of its calls fail of late, from 0 to 1; 0 before the first.
     #[inline]
     pub fn failure_share(&self, now: Instant) -> f32 {
-        self.failing_at(&stamp(now)).unwrap_or_default()
+        self.failing_at(&Now::new(now)).unwrap_or_default()
     }
 
     /// How much longer it asks to be left alone.
@@ -113,19 +113,25 @@ impl Load {
 
     /// The average latency in seconds; `None` before the first call that ended well.
     #[inline]
-    pub(crate) fn latency_at(&self, now: &impl Now) -> Option<f32> {
-        self.latency.get(|| tick(now.stamp()))
+    pub(crate) fn last_latency(&self) -> Option<Sample> {
+        self.latency.sample()
     }
 
     /// The share of calls that fail, from 0 to 1; `None` before the first failure.
     #[inline]
-    pub(crate) fn failing_at(&self, now: &impl Now) -> Option<f32> {
+    pub(crate) fn last_failing(&self) -> Option<Sample> {
+        self.failing.sample()
+    }
+
+    /// The share of calls that fail, as of now.
+    #[inline]
+    pub(crate) fn failing_at(&self, now: &Now) -> Option<f32> {
         self.failing.get(|| tick(now.stamp()))
     }
 
     /// How much longer it asks to be left alone, in seconds.
     #[inline]
-    pub(crate) fn wait_at(&self, now: &impl Now) -> f32 {
+    pub(crate) fn wait_at(&self, now: &Now) -> f32 {
         match self.left_alone_until.load(Relaxed) {
             0 => 0.0,
             until => until.saturating_sub(now.stamp()) as f32 / 1e9,
@@ -244,38 +250,23 @@ impl Load {
     }
 }
 
-/// The time of a pick, as a [stamp].
-pub(crate) trait Now {
-    /// The stamp.
-    fn stamp(&self) -> u64;
-}
-
-/// A stamp that every pick needs.
-impl Now for u64 {
-    #[inline]
-    fn stamp(&self) -> u64 {
-        *self
-    }
-}
-
-/// A stamp that is reckoned when it is first needed: of endpoints that never failed nobody may ask for it.
+/// The time of a pick, as a [stamp] that is reckoned when it is first needed: of endpoints that never failed nobody asks
+/// for it.
 #[derive(Debug)]
-pub(crate) struct Lazy {
+pub(crate) struct Now {
     at: Instant,
     /// 0 while nobody has asked.
     stamp: Cell<u64>,
 }
 
-impl Lazy {
+impl Now {
     #[inline]
     pub(crate) fn new(at: Instant) -> Self {
         Self { at, stamp: Cell::new(0) }
     }
-}
 
-impl Now for Lazy {
     #[inline]
-    fn stamp(&self) -> u64 {
+    pub(crate) fn stamp(&self) -> u64 {
         if self.stamp.get() == 0 {
             self.stamp.set(stamp(self.at));
         }
@@ -361,7 +352,7 @@ mod tests {
         assert_eq!(load.pending(), 1);
         other.finish(now + MS, Outcome::Ignored);
         assert_eq!((load.pending(), load.take_counts(), load.latency(now)), (0, (0, 0), None));
-        assert!(load.failing_at(&stamp(now)).is_none());
+        assert!(load.last_failing().is_none());
     }
 
     #[test]

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use crate::balance::candidates::{Candidate, Candidates};
 use crate::balance::endpoint::Endpoint;
-use crate::balance::load::{Now, stamp};
+use crate::balance::ewma::{Sample, tick};
+use crate::balance::load::Now;
 use crate::balance::picker::{Builder, Pick, Picker};
 
 /// What one pays of whom nothing is known and who has a call under way: more than any latency, in seconds.
@@ -65,20 +66,33 @@ impl Builder for P2c {
 impl Picker for P2cPicker {
     #[inline]
     fn pick(&self, call: &Pick<'_>) -> Option<usize> {
-        self.candidates.best(call, &stamp(call.now), 2, |candidate| cost(candidate, self.penalty))
+        let mut at = None;
+        self.candidates.best(call, &Now::new(call.now), 2, |candidate| cost(candidate, self.penalty, &mut at))
     }
 }
 
-/// What a call costs there, in seconds.
+/// What a call costs there, in seconds as they were worth at the tick `at`, which is chosen with the first of the two.
+///
+/// All averages fade alike, so which of two costs is the lower is the same at any time, and need not be reckoned for now:
+/// the last that was learnt of the first one is a time at which that has not to be reckoned either.
 #[inline]
-fn cost<N: Now>(candidate: Candidate<'_, N>, penalty: f32) -> f32 {
+fn cost(candidate: Candidate<'_>, penalty: f32, at: &mut Option<u32>) -> f32 {
     let Candidate { load, now, pending } = candidate;
-    let time = match (load.latency_at(now), load.failing_at(now)) {
+    let (latency, failing) = (load.last_latency(), load.last_failing());
+    let last = match (latency, failing) {
         (None, None) if pending == 0.0 => return 0.0,
         (None, None) => return UNPROVEN + pending,
-        (latency, failing) => latency.unwrap_or_default() + failing.unwrap_or_default() * penalty,
+        (Some(latency), Some(failing)) => Sample::later(latency.tick, failing.tick),
+        (Some(only), None) | (None, Some(only)) => only.tick,
     };
-    (time + load.wait_at(now)) * (pending + 1.0)
+    let at = *at.get_or_insert(last);
+    let worth = |sample: Option<Sample>| sample.map_or(0.0, |sample| sample.at(at));
+    let mut time = worth(latency) + worth(failing) * penalty;
+    let wait = load.wait_at(now);
+    if wait > 0.0 {
+        time += Sample { value: wait, tick: tick(now.stamp()) }.at(at);
+    }
+    time * (pending + 1.0)
 }
 
 #[cfg(test)]

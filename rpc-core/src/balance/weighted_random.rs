@@ -101,7 +101,12 @@ impl Draw {
     /// One of them; `None` if none has a weight.
     #[inline]
     pub(crate) fn one(&self) -> Option<usize> {
-        let random = fastrand::u64(..);
+        self.by(fastrand::u64(..))
+    }
+
+    /// The one that these random bits stand for. Where weights are even it takes the upper half of them.
+    #[inline]
+    pub(crate) fn by(&self, random: u64) -> Option<usize> {
         match self {
             Self::Nobody => None,
             Self::Even(count) => Some(scale(random, *count)),
@@ -115,17 +120,18 @@ impl Draw {
 }
 
 impl Draw {
-    /// Another one than `first`. Where weights are uneven it may be the same all the same: beside one heavy endpoint a
-    /// light one must not come up each time.
+    /// Another one than `first`, by these random bits where the upper half of them is enough. Where weights are uneven it
+    /// may be the same all the same: beside one heavy endpoint a light one must not come up each time.
     #[inline]
-    pub(crate) fn beside(&self, first: usize) -> Option<usize> {
-        match self {
-            Self::Even(count @ 2..) => {
-                let next = first + 1 + scale(fastrand::u64(..), count - 1);
-                Some(if next < *count as usize { next } else { next - *count as usize })
-            }
-            _ => (0..REDRAWS).find_map(|_| self.one().filter(|&next| next != first)),
-        }
+    pub(crate) fn beside(&self, first: usize, random: u64) -> Option<usize> {
+        let &Self::Even(count @ 2..) = self else { return self.redraw(first) };
+        let next = first + 1 + scale(random, count - 1);
+        Some(if next < count as usize { next } else { next - count as usize })
+    }
+
+    #[inline(never)]
+    fn redraw(&self, first: usize) -> Option<usize> {
+        (0..REDRAWS).find_map(|_| self.one().filter(|&next| next != first))
     }
 }
 
