@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::call::{Request, Response};
-use crate::middleware::gate::{Entry, Gate, Permit, Queued};
+use crate::middleware::gate::{Gate, Permit, Queued};
 use crate::status::{Certainty, Status};
 
 /// Puts a [`ConcurrencyLimit`] over the layers below.
@@ -72,20 +72,31 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, request: Request) -> Self::Future {
         let state = match self.gate.enter() {
-            Entry::Entered(permit) => {
-                State::Running { future: self.inner.call(request), permit: Some(permit) }
-            }
-            Entry::Queued(queued) => {
-                State::Waiting { queued, call: Some(Box::new((self.inner.clone(), request))) }
-            }
-            Entry::Refused => State::Refused { max: self.gate.max, queue: self.gate.queue },
+            Some(permit) => State::Running { future: self.inner.call(request), permit: Some(permit) },
+            None => State::Outside { waits: self.queue_up(request) },
         };
         ConcurrencyLimitFuture { state }
     }
 }
+
+impl<S: Service<Request> + Clone> ConcurrencyLimit<S> {
+    #[cold]
+    fn queue_up(&self, request: Request) -> Outside<S> {
+        let queued = self.gate.queue_up().ok_or_else(|| {
+            let Gate { max, queue, .. } = *self.gate;
+            let words = format!("{max} calls are running and {queue} are waiting: no more are taken");
+            Status::resource_exhausted(words).with_certainty(Certainty::NotSent)
+        });
+        Some(Box::new(queued.map(|queued| (queued, self.inner.clone(), request))))
+    }
+}
+
+/// A call that could not begin at once: one that waits in line with what it needs to begin, or the error of one that may
+/// not. `None` when it has come to its end.
+type Outside<S> = Option<Box<Result<(Queued, S, Request), Status>>>;
 
 pin_project! {
     /// The future of a [`ConcurrencyLimit`].
@@ -102,11 +113,8 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F> {
-        // In line.
-        Waiting { queued: Queued, call: Option<Box<(S, Request)>> },
         Running { #[pin] future: F, permit: Option<Permit> },
-        // There was no room in the line.
-        Refused { max: usize, queue: usize },
+        Outside { waits: Outside<S> },
     }
 }
 
@@ -119,46 +127,44 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut state = self.project().state;
-        loop {
-            let (future, permit) = match state.as_mut().project() {
-                StateProjection::Running { future, permit } => {
-                    return poll_running(future, permit, cx);
-                }
-                StateProjection::Refused { max, queue } => {
-                    let words = format!("{max} calls are running and {queue} are waiting: no more are taken");
-                    return Poll::Ready(Err(
-                        Status::resource_exhausted(words).with_certainty(Certainty::NotSent)
-                    ));
-                }
-                StateProjection::Waiting { queued, call } => {
-                    let permit = ready!(Pin::new(queued).poll(cx));
-                    let Some(call) = call.take() else {
-                        return Poll::Ready(Err(Status::internal("a call was let in twice")));
-                    };
-                    let (mut service, request) = *call;
-                    (service.call(request), permit)
-                }
-            };
-            state.set(State::Running { future, permit: Some(permit) });
+        if let StateProjection::Outside { waits } = state.as_mut().project() {
+            match ready!(begin(waits, cx)) {
+                Ok((future, permit)) => state.set(State::Running { future, permit: Some(permit) }),
+                Err(status) => return Poll::Ready(Err(status)),
+            }
+        }
+        let StateProjection::Running { future, permit } = state.project() else { return Poll::Pending };
+        // Each end by its name, so that a reply is moved once for all layers, and nothing is where there is none.
+        match future.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) if response.is_stream() => hold(response, permit.take()),
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(status)) => Poll::Ready(Err(status)),
         }
     }
 }
 
-#[inline]
-fn poll_running<F: Future<Output = Result<Response, Status>>>(
-    future: Pin<&mut F>,
-    permit: &mut Option<Permit>,
+/// Begins the call as soon as it is let in.
+#[cold]
+fn begin<S: Service<Request>>(
+    waits: &mut Outside<S>,
     cx: &mut TaskContext<'_>,
-) -> Poll<F::Output> {
-    // Looked at where it lies: a reply that is passed on as it is should not be moved for that.
-    let mut polled = future.poll(cx);
-    if let Poll::Ready(Ok(response)) = &mut polled
-        && response.is_stream()
-    {
-        // A stream runs until its end.
-        *response = std::mem::take(response).holding(permit.take());
-    }
-    polled
+) -> Poll<Result<(S::Future, Permit), Status>> {
+    let permit = match waits.as_deref_mut() {
+        Some(Ok((queued, ..))) => Some(ready!(Pin::new(queued).poll(cx))),
+        _ => None,
+    };
+    Poll::Ready(match (waits.take().map(|waits| *waits), permit) {
+        (Some(Ok((_, mut service, request))), Some(permit)) => Ok((service.call(request), permit)),
+        (Some(Err(status)), _) => Err(status),
+        _ => Err(Status::internal("a call was let in twice")),
+    })
+}
+
+/// A stream runs until its end.
+#[cold]
+fn hold(response: Response, permit: Option<Permit>) -> Poll<Result<Response, Status>> {
+    Poll::Ready(Ok(response.holding(permit)))
 }
 
 impl<S: Service<Request>> fmt::Debug for ConcurrencyLimitFuture<S> {

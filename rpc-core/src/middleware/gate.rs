@@ -44,17 +44,6 @@ struct Line {
     next: u64,
 }
 
-/// What becomes of one who comes.
-#[derive(Debug)]
-pub(crate) enum Entry {
-    /// It is inside.
-    Entered(Permit),
-    /// It waits.
-    Queued(Queued),
-    /// The line is full.
-    Refused,
-}
-
 impl Gate {
     /// At least one may be inside.
     pub(crate) fn new(max: usize, queue: usize) -> Arc<Self> {
@@ -62,10 +51,10 @@ impl Gate {
         Arc::new(Self { word: AtomicUsize::new(max * PLACE), line: Mutex::default(), max, queue })
     }
 
-    /// Comes to the gate.
+    /// Enters, if there is a free place that nobody waits for.
     #[inline]
-    pub(crate) fn enter(self: &Arc<Self>) -> Entry {
-        if self.take_place() { Entry::Entered(Permit(self.clone())) } else { self.queue_up() }
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Permit> {
+        self.take_place().then(|| Permit(self.clone()))
     }
 
     /// Takes a free place, if nobody waits for one.
@@ -79,28 +68,32 @@ impl Gate {
             .is_ok()
     }
 
+    /// Gets in line, for one that could not enter; `None` if the line is full.
     #[cold]
-    fn queue_up(self: &Arc<Self>) -> Entry {
+    pub(crate) fn queue_up(self: &Arc<Self>) -> Option<Queued> {
         let mut line = self.lock();
+        let mut is_inside = false;
         // A place may have come free before the lock was there; once the line is begun, none does without it.
-        while line.waiting.is_empty() {
+        while line.waiting.is_empty() && !is_inside {
             if self.take_place() {
-                return Entry::Entered(Permit(self.clone()));
-            }
-            if self.queue == 0 {
-                return Entry::Refused;
-            }
-            if self.word.compare_exchange(0, WAITED_FOR, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                is_inside = true;
+            } else if self.queue == 0 {
+                return None;
+            } else if self.word.compare_exchange(0, WAITED_FOR, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            {
                 break;
             }
         }
-        if line.waiting.len() >= self.queue {
-            return Entry::Refused;
+        if !is_inside && line.waiting.len() >= self.queue {
+            return None;
         }
         let number = line.next;
         line.next += 1;
-        line.waiting.insert(number, None);
-        Entry::Queued(Queued { gate: self.clone(), number: Some(number) })
+        // Whose number is not in line has been let in.
+        if !is_inside {
+            line.waiting.insert(number, None);
+        }
+        Some(Queued { gate: self.clone(), number: Some(number) })
     }
 
     /// Gives a place back: to the first in line, if there is one.
@@ -209,13 +202,12 @@ mod tests {
     }
 
     fn permit(gate: &Arc<Gate>) -> Permit {
-        let Entry::Entered(permit) = gate.enter() else { panic!("a place is free") };
-        permit
+        gate.enter().expect("a place is free")
     }
 
     fn queued(gate: &Arc<Gate>) -> Queued {
-        let Entry::Queued(queued) = gate.enter() else { panic!("there is room in the line") };
-        queued
+        assert!(gate.enter().is_none(), "no place is free");
+        gate.queue_up().expect("there is room in the line")
     }
 
     #[derive(Default)]
@@ -232,7 +224,7 @@ mod tests {
         let gate = Gate::new(1, 2);
         let inside = permit(&gate);
         let (mut first, mut second) = (queued(&gate), queued(&gate));
-        assert!(matches!(gate.enter(), Entry::Refused));
+        assert!(gate.enter().is_none() && gate.queue_up().is_none());
         let woken = Arc::new(Flag::default());
         assert!(Pin::new(&mut first).poll(&mut TaskContext::from_waker(&woken.clone().into())).is_pending());
         drop(inside);
@@ -262,10 +254,21 @@ mod tests {
     }
 
     #[test]
+    fn whoever_finds_a_place_after_all_is_let_in_without_a_line() {
+        let gate = Gate::new(1, 0);
+        let mut queued = gate.queue_up().expect("a place is free");
+        assert_eq!(gate.counts(), (1, 0));
+        drop(poll(&mut queued));
+        assert_eq!(gate.counts(), (0, 0));
+        drop(gate.queue_up());
+        assert_eq!(gate.counts(), (0, 0), "it was let in, and never came to know");
+    }
+
+    #[test]
     fn without_a_line_nobody_waits() {
         let gate = Gate::new(1, 0);
         let inside = permit(&gate);
-        assert!(matches!(gate.enter(), Entry::Refused));
+        assert!(gate.enter().is_none() && gate.queue_up().is_none());
         drop(inside);
         drop(permit(&gate));
     }
@@ -291,22 +294,21 @@ mod tests {
                 threads.spawn(move || {
                     let waker = Waker::from(Arc::new(Unpark(thread::current())));
                     for round in 0..5_000 {
-                        let permit = match gate.enter() {
-                            Entry::Entered(permit) => permit,
-                            // Some give up, at any moment.
-                            Entry::Queued(queued) if (round + thread) % 3 == 0 => {
-                                drop(queued);
-                                continue;
+                        let permit = gate.enter().or_else(|| {
+                            let mut queued = gate.queue_up().expect("four cannot fill a line of eight");
+                            if (round + thread) % 3 == 0 {
+                                // Some give up, at any moment.
+                                return None;
                             }
-                            Entry::Queued(mut queued) => loop {
+                            loop {
                                 let mut cx = TaskContext::from_waker(&waker);
                                 if let Poll::Ready(permit) = Pin::new(&mut queued).poll(&mut cx) {
-                                    break permit;
+                                    return Some(permit);
                                 }
                                 thread::park_timeout(PATIENCE);
-                            },
-                            Entry::Refused => panic!("four cannot fill a line of eight"),
-                        };
+                            }
+                        });
+                        let Some(permit) = permit else { continue };
                         assert!(inside.fetch_add(1, Ordering::SeqCst) < 2);
                         thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);
