@@ -203,7 +203,9 @@ mod tests {
             let there = slow.at(at) / fast.at(at);
             assert!((there / ratio - 1.0).abs() < 1e-3, "{there}");
         }
-        assert!(slow.at(seconds(2_000.0)) == 0.0 && fast.at(0u32.wrapping_sub(seconds(2_000.0))).is_infinite());
+        assert!(
+            slow.at(seconds(2_000.0)) == 0.0 && fast.at(0u32.wrapping_sub(seconds(2_000.0))).is_infinite()
+        );
         assert_eq!(Sample::later(3, 0u32.wrapping_sub(3)), 3, "the tick wraps");
     }
 

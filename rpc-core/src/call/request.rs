@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -19,42 +19,45 @@ use crate::stream::Streaming;
 pub struct Request {
     pub(crate) method: &'static MethodDescriptor,
     pub(crate) body: Bytes,
-    pub(crate) codec: u8,
     pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Deadline>,
     pub(crate) context: Context,
-    /// In place of the context's; in a box, because few calls have one and every call is moved half a dozen times.
-    pub(crate) trace: Option<Box<TraceContext>>,
-    /// Whether it came from a peer: then the context tells whose it is, and what came with it.
-    pub(crate) is_incoming: bool,
-    /// Whether a layer of the server has changed the metadata that the call came with.
-    pub(crate) is_changed: bool,
-    pub(crate) attempt: u32,
-    pub(crate) is_retry: bool,
-    pub(crate) wait_for_ready: bool,
+    /// What few calls have. In a box, for every call is moved several times, and a retry keeps a second one.
+    pub(crate) extras: Option<Box<Extras>>,
+    pub(crate) marks: Marks,
     pub(crate) hash_key: Option<u64>,
-    pub(crate) tried: Tried,
-    /// The items of a request that is a stream.
-    pub(crate) stream: Option<Upload>,
 }
 
-/// The servers that a call has failed at, so that it is not sent there again while there are others. Empty for most.
+/// What is small of a request: one word, which is moved as one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    pub(crate) attempt: u32,
+    pub(crate) codec: u8,
+    pub(crate) origin: Origin,
+    pub(crate) is_retry: bool,
+    pub(crate) wait_for_ready: bool,
+}
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Ours.
+    Here,
+    /// A peer's: the context tells whose it is, and what came with it.
+    Peer,
+    /// A peer's, of which a layer of the server has changed the metadata.
+    Changed,
+}
+
+/// What few requests have.
 #[derive(Clone, Debug, Default)]
-#[expect(
-    clippy::box_collection,
-    reason = "a request is moved often, and this is empty for nearly all: 8 bytes, not 24"
-)]
-pub(crate) struct Tried(Option<Box<Vec<u64>>>);
-
-impl Tried {
-    #[cold]
-    pub(crate) fn add(&mut self, mark: u64) {
-        self.0.get_or_insert_default().push(mark);
-    }
-
-    pub(crate) fn as_slice(&self) -> &[u64] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
-    }
+pub(crate) struct Extras {
+    /// In place of the context's.
+    trace: Option<TraceContext>,
+    /// The servers that the call has failed at, so that it is not sent there again while there are others.
+    tried: Vec<u64>,
+    /// The items of a request that is a stream.
+    stream: Option<Upload>,
 }
 
 /// The point in time by which a call must be complete, and who set it (for the error that names it).
@@ -65,14 +68,6 @@ pub struct Deadline {
     /// The moment at which the time began to run.
     pub(crate) since: Instant,
     pub(crate) source: Source,
-}
-
-/// A look at the clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub(crate) now: Instant,
-    /// What remained until the deadline, if that was known without reckoning.
-    pub(crate) remaining: Option<Duration>,
 }
 
 /// Where a deadline comes from.
@@ -139,6 +134,10 @@ impl fmt::Debug for Upload {
     }
 }
 
+/// A request is moved by every layer. Up to this size compilers move it in place; a larger one is a call of `memcpy`.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Request>() <= 128);
+
 impl Deadline {
     /// The error of a call whose time is up, in words that name the limit and who set it.
     pub(crate) fn status(&self, path: &str) -> Status {
@@ -157,25 +156,56 @@ impl Request {
         Self {
             method,
             body: body.into(),
-            codec,
             metadata: Metadata::new(),
             deadline: None,
             context: Context::background(),
-            trace: None,
-            is_incoming: false,
-            is_changed: false,
-            attempt: 0,
-            is_retry: false,
-            wait_for_ready: false,
+            extras: None,
+            marks: Marks { attempt: 0, codec, origin: Origin::Here, is_retry: false, wait_for_ready: false },
             hash_key: None,
-            tried: Tried::default(),
-            stream: None,
         }
     }
 
     /// A request that is a stream of encoded items.
     pub fn streaming(method: &'static MethodDescriptor, codec: u8, items: Streaming<Bytes>) -> Self {
-        Self { stream: Some(Upload::new(items)), ..Self::new(method, codec, Bytes::new()) }
+        let mut request = Self::new(method, codec, Bytes::new());
+        request.set_stream(Upload::new(items));
+        request
+    }
+
+    /// Takes the request out. What is left here is its method and its deadline.
+    ///
+    /// Field by field, so that each is moved straight to where it is to lie.
+    #[inline(always)]
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            method: self.method,
+            body: std::mem::take(&mut self.body),
+            metadata: std::mem::take(&mut self.metadata),
+            deadline: self.deadline,
+            context: std::mem::take(&mut self.context),
+            extras: self.extras.take(),
+            marks: self.marks,
+            hash_key: self.hash_key,
+        }
+    }
+
+    /// The request and a clone of it. In parts, as with [`take`](Self::take): a request that is cloned as a whole has to lie
+    /// somewhere as a whole.
+    #[inline(always)]
+    pub(crate) fn doubled(self) -> (Self, Self) {
+        let Self { method, body, metadata, deadline, context, extras, marks, hash_key } = self;
+        let clone = Self {
+            extras: extras.clone(),
+            context: context.clone(),
+            metadata: metadata.clone(),
+            body: body.clone(),
+            method,
+            deadline,
+            marks,
+            hash_key,
+        };
+        let request = Self { extras, context, metadata, body, method, deadline, marks, hash_key };
+        (request, clone)
     }
 
     /// The method that is called.
@@ -196,27 +226,39 @@ impl Request {
     /// The encoded items, if the request is a stream. Clones of a request share them: they can be taken once, and the
     /// attempt that took them cannot be made again.
     pub fn stream(&self) -> Option<&Upload> {
-        self.stream.as_ref()
+        self.extras.as_ref()?.stream.as_ref()
+    }
+
+    /// The encoded items, taken out with what shares them.
+    #[inline]
+    pub(crate) fn take_stream(&mut self) -> Option<Upload> {
+        self.extras.as_mut()?.stream.take()
+    }
+
+    #[cold]
+    pub(crate) fn set_stream(&mut self, items: Upload) {
+        self.extras.get_or_insert_default().stream = Some(items);
     }
 
     /// Whether the request can be sent once more: all of it is still here.
     pub fn is_whole(&self) -> bool {
-        self.stream.as_ref().is_none_or(|upload| !upload.is_taken())
+        self.stream().is_none_or(|upload| !upload.is_taken())
     }
 
     /// The number of the codec that the body is in, and that the reply will be in.
     pub fn codec(&self) -> u8 {
-        self.codec
+        self.marks.codec
     }
 
     /// The metadata that travels with the request.
     pub fn metadata(&self) -> &Metadata {
-        if self.is_incoming && !self.is_changed { self.context.metadata() } else { &self.metadata }
+        if self.marks.origin == Origin::Peer { self.context.metadata() } else { &self.metadata }
     }
 
     /// The metadata, to be changed: what a layer adds here travels to the server, or to the handler.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        if self.is_incoming && !std::mem::replace(&mut self.is_changed, true) {
+        if self.marks.origin == Origin::Peer {
+            self.marks.origin = Origin::Changed;
             self.metadata = self.context.metadata().clone();
         }
         &mut self.metadata
@@ -224,7 +266,7 @@ impl Request {
 
     /// At a server: the metadata as a layer has changed it, taken out; `None` if it is still the context's.
     pub(crate) fn take_changed_metadata(&mut self) -> Option<Metadata> {
-        self.is_changed.then(|| std::mem::take(&mut self.metadata))
+        (self.marks.origin == Origin::Changed).then(|| std::mem::take(&mut self.metadata))
     }
 
     /// When the call must be complete; `None` if it may take for ever.
@@ -252,43 +294,62 @@ impl Request {
 
     /// The trace that the call belongs to.
     pub fn trace(&self) -> Option<TraceContext> {
-        self.trace.as_deref().copied().or_else(|| self.context.trace())
+        let own = self.extras.as_ref().and_then(|extras| extras.trace);
+        own.or_else(|| self.context.trace())
     }
 
     /// Sets the trace that the call belongs to.
     pub fn set_trace(&mut self, trace: TraceContext) {
-        self.trace = Some(Box::new(trace));
+        self.extras.get_or_insert_default().trace = Some(trace);
+    }
+
+    /// Whether it came from a peer.
+    #[inline]
+    pub(crate) fn is_incoming(&self) -> bool {
+        self.marks.origin != Origin::Here
     }
 
     /// The other end: at a server, the client. `None` at a client, before an endpoint is chosen.
     pub fn peer(&self) -> Option<&Peer> {
-        if self.is_incoming { self.context.peer() } else { None }
+        if self.is_incoming() { self.context.peer() } else { None }
     }
 
     /// How many attempts of this call came before this one.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.marks.attempt
     }
 
     /// Whether a layer above, here or at a hop before this one, is trying again: then the ones below must not.
     pub fn is_retry(&self) -> bool {
-        self.is_retry
+        self.marks.is_retry
     }
 
     /// Marks the request as one more attempt by a layer that retries.
     pub fn set_attempt(&mut self, attempt: u32) {
-        self.attempt = attempt;
-        self.is_retry = attempt > 0;
+        self.marks.attempt = attempt;
+        self.marks.is_retry = attempt > 0;
+    }
+
+    /// The servers that the call has failed at.
+    #[inline]
+    pub(crate) fn tried(&self) -> &[u64] {
+        self.extras.as_ref().map_or(&[], |extras| &extras.tried)
+    }
+
+    /// Notes a server that the call has failed at.
+    #[cold]
+    pub(crate) fn add_tried(&mut self, mark: u64) {
+        self.extras.get_or_insert_default().tried.push(mark);
     }
 
     /// Whether the call waits, up to its deadline, while no endpoint is usable, in place of failing at once.
     pub fn wait_for_ready(&self) -> bool {
-        self.wait_for_ready
+        self.marks.wait_for_ready
     }
 
     /// Sets whether the call waits while no endpoint is usable.
     pub fn set_wait_for_ready(&mut self, wait: bool) {
-        self.wait_for_ready = wait;
+        self.marks.wait_for_ready = wait;
     }
 
     /// The key that a consistent-hash balancer goes by.

@@ -21,7 +21,8 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A service behind a pointer: one box per call, whatever is inside. What channels and routers hold.
 pub(crate) trait DynService: Send + Sync {
-    fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>>;
+    /// Makes the call. It takes the request out.
+    fn call(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>>;
 }
 
 /// The service of a stack, erased once for all of its layers.
@@ -37,24 +38,28 @@ where
         S: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
         S::Future: Send + 'static,
     {
-        fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-            call_boxed(&self.0, request)
+        fn call(&self, request: &mut Request) -> BoxFuture<Result<Response, Status>> {
+            call_boxed(&self.0, || request.take())
         }
     }
 
     Arc::new(Erased(service))
 }
 
-/// The call of a service that others hold as well, in the one box that all of its layers share.
+/// The call of a service that others hold as well, in the one box that all of its layers share. The request is made when
+/// it is asked for, so that it is made where it is to lie.
 #[inline]
-pub(crate) fn call_boxed<S>(service: &S, request: Request) -> BoxFuture<Result<Response, Status>>
+pub(crate) fn call_boxed<S>(
+    service: &S,
+    request: impl FnOnce() -> Request,
+) -> BoxFuture<Result<Response, Status>>
 where
     S: Service<Request, Response = Response, Error = Status> + Clone,
     S::Future: Send + 'static,
 {
     // The room first: so the future may be made where it is to lie, and is not moved there.
     let room = Box::<S::Future>::new_uninit();
-    let future = Box::write(room, service.clone().call(request));
+    let future = Box::write(room, service.clone().call(request()));
     Box::into_pin(future)
 }
 
@@ -87,6 +92,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         // Nearly every service is ready at once. The one that is not is waited for in the future, by a clone: the
         // waker that it was just polled with is nobody's.
@@ -122,28 +128,44 @@ where
 {
     type Output = Result<Response, Status>;
 
+    // Only what every poll does is here, so that little is set up for it.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        loop {
-            let future = match self.as_mut().project() {
-                CastProjection::Called { future } => {
-                    return future.poll(cx).map_err(|error| Status::from_error(error.into()));
-                }
-                CastProjection::Waiting { service, request } => {
-                    match ready!(service.poll_ready(cx)) {
-                        Ok(()) => {}
-                        Err(error) => return Poll::Ready(Err(Status::from_error(error.into()))),
-                    }
-                    match request.take() {
-                        Some(request) => service.call(*request),
-                        None => return Poll::Ready(Err(polled_again())),
-                    }
-                }
-                CastProjection::Failed { status } => {
-                    return Poll::Ready(Err(status.take().unwrap_or_else(polled_again)));
-                }
-            };
-            self.set(Self::Called { future });
+        match self.as_mut().project() {
+            CastProjection::Called { future } => {
+                future.poll(cx).map_err(|error| Status::from_error(error.into()))
+            }
+            _ => self.begin(cx),
         }
+    }
+}
+
+impl<S> CastFuture<S>
+where
+    S: Service<Request, Response = Response>,
+    S::Error: Into<BoxError>,
+{
+    /// Makes the call as soon as the service is ready.
+    #[cold]
+    fn begin(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Result<Response, Status>> {
+        let future = match self.as_mut().project() {
+            CastProjection::Waiting { service, request } => {
+                match ready!(service.poll_ready(cx)) {
+                    Ok(()) => {}
+                    Err(error) => return Poll::Ready(Err(Status::from_error(error.into()))),
+                }
+                match request.take() {
+                    Some(request) => service.call(*request),
+                    None => return Poll::Ready(Err(polled_again())),
+                }
+            }
+            CastProjection::Failed { status } => {
+                return Poll::Ready(Err(status.take().unwrap_or_else(polled_again)));
+            }
+            CastProjection::Called { .. } => return Poll::Ready(Err(polled_again())),
+        };
+        self.set(Self::Called { future });
+        self.poll(cx)
     }
 }
 

@@ -13,7 +13,8 @@ use tokio::task::JoinHandle;
 
 use crate::call::items::{decode_replies, encode_requests};
 use crate::call::method::{Carried, codec_names};
-use crate::call::request::{Deadline, Moment, Source, Upload};
+use crate::call::moment::{Moment, lend};
+use crate::call::request::{Deadline, Source, Upload};
 use crate::call::response::Took;
 use crate::call::wait::{Alarm, Cover};
 use crate::call::{BoxFuture, CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
@@ -123,11 +124,9 @@ impl<M: Method> Call<M> {
     /// A call of the method `M` with this message, in the current context. Generated clients call this.
     #[inline]
     pub fn new(channel: &Channel, message: M::Input) -> Self {
-        let request = Request {
-            wait_for_ready: channel.inner.wait_for_ready,
-            context: Context::current(),
-            ..Request::new(M::descriptor(), 0, Bytes::new())
-        };
+        let mut request =
+            Request { context: Context::current(), ..Request::new(M::descriptor(), 0, Bytes::new()) };
+        request.marks.wait_for_ready = channel.inner.wait_for_ready;
         let inner = Inner {
             channel: channel.clone(),
             sending: Sending::new(request),
@@ -175,7 +174,7 @@ impl<M: Method> Call<M> {
 
     /// Waits, up to the deadline, while the server cannot be reached, in place of failing at once.
     pub fn wait_for_ready(self) -> Self {
-        self.with(|call| call.sending.request.wait_for_ready = true)
+        self.with(|call| call.sending.request.marks.wait_for_ready = true)
     }
 
     /// The key that a consistent-hash balancer goes by.
@@ -294,10 +293,10 @@ impl<M: Method> Inner<M> {
         if let Some(status) = request.context.status() {
             return Err(status);
         }
-        request.codec = codec.info.id;
+        request.marks.codec = codec.info.id;
         request.deadline = deadline;
         // A hop that is being tried again from above must not be tried again from here as well.
-        request.is_retry = request.context.is_retry();
+        request.marks.is_retry = request.context.is_retry();
         Ok((codec, Moment { now: started, remaining }))
     }
 
@@ -341,7 +340,7 @@ impl<M: Method> Inner<M> {
                 Err(status) => return Poll::Ready(Err(status)),
             },
             Some(Carried::Stream(items)) => {
-                sending.request.stream = Some(Upload::new(encode_requests(codec, items)));
+                sending.request.set_stream(Upload::new(encode_requests(codec, items)));
             }
             None => {}
         }
@@ -356,7 +355,8 @@ impl<M: Method> Inner<M> {
             }
             Some(layers) => {
                 self.way = Way::Layered;
-                self.layered.insert(enter(layers, &mut sending.request)).as_mut().poll(cx)
+                let call = self.layered.insert(enter(layers, &mut sending.request));
+                lend(clock, sending.request.deadline(), || call.as_mut().poll(cx))
             }
         }
     }

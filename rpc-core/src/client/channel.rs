@@ -172,9 +172,9 @@ impl Channel {
     /// Sends a request through the layers as it is: what a gateway does that knows no types.
     ///
     /// The request's deadline is not kept by this call but by the places below in which it waits.
-    pub fn send(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
+    pub fn send(&self, mut request: Request) -> BoxFuture<Result<Response, Status>> {
         match &self.inner.layers {
-            Some(layers) => layers.call(request),
+            Some(layers) => layers.call(&mut request),
             None => Box::pin(EndpointCall::new(self.inner.destination.clone(), request)),
         }
     }

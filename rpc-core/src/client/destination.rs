@@ -17,13 +17,14 @@ use crate::context::now;
 use crate::status::{Certainty, Status};
 
 /// Where a channel's calls go, as a service: what its layers stand on. One server, or the many behind a name.
+///
+/// Each call that passes layers clones it twice, so that is one count, whichever it is.
 #[derive(Clone)]
-pub struct Destination(Kind);
+pub struct Destination(Arc<Kind>);
 
-#[derive(Clone)]
 enum Kind {
     One(Endpoint),
-    Many(Arc<Cluster>),
+    Many(Cluster),
 }
 
 /// The server that a call goes to, where there is a choice, and the call's place among those under way there.
@@ -72,17 +73,17 @@ impl Chosen {
 
 impl Destination {
     pub(crate) fn one(endpoint: Endpoint) -> Self {
-        Self(Kind::One(endpoint))
+        Self(Arc::new(Kind::One(endpoint)))
     }
 
     pub(crate) fn many(cluster: Cluster) -> Self {
-        Self(Kind::Many(Arc::new(cluster)))
+        Self(Arc::new(Kind::Many(cluster)))
     }
 
     /// The server, where there is no choice.
     #[inline]
     pub(crate) fn only(&self) -> Option<&Endpoint> {
-        match &self.0 {
+        match &*self.0 {
             Kind::One(endpoint) => Some(endpoint),
             Kind::Many(_) => None,
         }
@@ -91,7 +92,7 @@ impl Destination {
     /// A server for this call, where there is a choice, and one can be named without waiting.
     #[inline]
     pub(crate) fn choose(&self, request: &Request) -> Option<Chosen> {
-        match &self.0 {
+        match &*self.0 {
             Kind::One(_) => None,
             Kind::Many(cluster) => cluster.choose(request),
         }
@@ -102,7 +103,7 @@ impl Destination {
     /// # Errors
     /// Why there is none, unless the call waits for one: then it waits for ever, and its caller keeps the deadline.
     pub(crate) async fn connected(&self, wish: Wish) -> Result<Connected, Status> {
-        match &self.0 {
+        match &*self.0 {
             Kind::One(endpoint) => {
                 endpoint.connected(wish.wait).await.map(|line| Connected { at: None, line })
             }
@@ -113,7 +114,7 @@ impl Destination {
     /// The error of a call whose time was up while it waited for a connection: with the reason why there was none.
     #[cold]
     pub(crate) fn not_in_time(&self, status: Status) -> Status {
-        let reason = match &self.0 {
+        let reason = match &*self.0 {
             Kind::One(endpoint) => endpoint.reason(),
             Kind::Many(cluster) => cluster.reason(),
         };
@@ -123,19 +124,19 @@ impl Destination {
 
     /// Whether a call that failed at one server may find another here.
     pub(crate) fn has_others(&self) -> bool {
-        matches!(self.0, Kind::Many(_))
+        matches!(*self.0, Kind::Many(_))
     }
 
     /// Waits until there is a server that has shown that it speaks the protocol.
     pub(crate) async fn ready(&self) -> Result<(), Status> {
-        match &self.0 {
+        match &*self.0 {
             Kind::One(endpoint) => endpoint.established().await.map(drop),
             Kind::Many(cluster) => cluster.ready().await,
         }
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        match &self.0 {
+        match &*self.0 {
             Kind::One(endpoint) => endpoint.snapshot(),
             Kind::Many(cluster) => cluster.snapshot(),
         }
@@ -159,7 +160,7 @@ impl Service<Request> for Destination {
 
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &*self.0 {
             Kind::One(endpoint) => endpoint.fmt(f),
             Kind::Many(cluster) => cluster.fmt(f),
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::task::coop;
 
-use crate::call::request::Moment;
+use crate::call::moment::{Moment, lent};
 use crate::call::response::Took;
 use crate::call::wait::will_wake_at;
 use crate::call::{BoxFuture, Request, Response, Shape};
@@ -151,7 +151,7 @@ impl Sending {
                 self.at.as_ref()?.endpoint().link()?
             }
         };
-        (!self.request.wait_for_ready || link.is_established()).then_some(link)
+        (!self.request.marks.wait_for_ready || link.is_established()).then_some(link)
     }
 
     /// The server that the call is at.
@@ -232,7 +232,7 @@ impl Sending {
     /// Puts a call with streams on a connection.
     #[cold]
     fn start_streamed(&mut self, link: Arc<Link>, to: &Destination) -> Box<Rare> {
-        let Request { stream, context, method, body, .. } = &self.request;
+        let (stream, Request { context, method, body, .. }) = (self.request.stream(), &self.request);
         if !self.request.is_whole() {
             return failed(Status::internal("the items of the request were sent already"));
         }
@@ -264,11 +264,11 @@ impl Sending {
         self.moves += 1;
         self.lease = None;
         if let Some(chosen) = self.at.take() {
-            self.request.tried.add(chosen.mark());
+            self.request.add_tried(chosen.mark());
             chosen.failed(&mut status);
         }
         // A call that waits does so up to its deadline, however often it is disappointed.
-        if self.moves > MOVES && !self.request.wait_for_ready {
+        if self.moves > MOVES && !self.request.marks.wait_for_ready {
             return failed(status);
         }
         connect(to, &self.request)
@@ -386,7 +386,7 @@ impl Sending {
             },
         };
         // A server that goes away gives back what it has not run: that is its way of saying "elsewhere".
-        let may_move = self.moves == 0 || to.has_others() || self.request.wait_for_ready;
+        let may_move = self.moves == 0 || to.has_others() || self.request.marks.wait_for_ready;
         if may_move
             && self.request.is_whole()
             && status.code() == Code::Unavailable
@@ -438,11 +438,11 @@ fn head<'a>(
     RequestHead {
         method: request.method.key(),
         path: request.method.path,
-        codec: request.codec,
+        codec: request.marks.codec,
         deadline: request.deadline(),
         remaining,
-        attempt: request.attempt,
-        is_retry: request.is_retry,
+        attempt: request.marks.attempt,
+        is_retry: request.marks.is_retry,
         trace,
         metadata: request.metadata(),
     }
@@ -518,7 +518,7 @@ impl Sending {
         again: Again<'_>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Response, Status>> {
-        let mut begun = if self.is_new { self.begin(to, None, cx) } else { Begun::Other };
+        let mut begun = Begun::Other;
         loop {
             match begun {
                 Begun::Waits => return Poll::Pending,
@@ -577,8 +577,18 @@ impl Drop for Sending {
 impl Future for EndpointCall {
     type Output = Result<Response, Status>;
 
+    // Inlined, so that calls with layers share the copy of what it calls with those that have none.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let Self { to, sending } = &mut *self;
+        if sending.is_new {
+            let first = lent(sending.request.deadline()).map(|clock| First { clock, body: None });
+            match sending.begin(to, first, cx) {
+                Begun::Waits => return Poll::Pending,
+                Begun::Handed => return Poll::Ready(Ok(Response::default())),
+                Begun::Other => {}
+            }
+        }
         // Its request has come with the body.
         sending.poll(to, &|| Err(Status::internal("a request lost its body")), cx)
     }

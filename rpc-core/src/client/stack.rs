@@ -9,7 +9,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tower::layer::util::Stack as TowerStack;
 use tower::{Layer, Service};
 
@@ -37,7 +36,8 @@ pub(crate) fn enter(
     layers: &Arc<dyn DynService>,
     request: &mut Request,
 ) -> BoxFuture<Result<Response, Status>> {
-    let (deadline, context) = (request.deadline, request.context.clone());
-    let rest = Request { deadline, context, ..Request::new(request.method, request.codec, Bytes::new()) };
-    layers.call(std::mem::replace(request, rest))
+    let context = request.context.clone();
+    let call = layers.call(request);
+    request.context = context;
+    call
 }

@@ -96,8 +96,10 @@ impl Next {
     ///
     /// # Cancel safety
     /// Dropping the future ends the call.
-    pub async fn run(&self, request: Request) -> Result<Response, Status> {
-        self.0.call(request).await
+    pub async fn run(&self, mut request: Request) -> Result<Response, Status> {
+        let call = self.0.call(&mut request);
+        drop(request);
+        call.await
     }
 }
 

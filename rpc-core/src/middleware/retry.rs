@@ -34,7 +34,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -104,13 +103,13 @@ impl Policy {
 }
 
 /// Puts a [`Retry`] over the layers below.
-#[derive(Clone, Debug)]
-pub struct RetryLayer(Arc<Policy>);
+#[derive(Clone, Copy, Debug)]
+pub struct RetryLayer(Policy);
 
 impl RetryLayer {
     /// Retries by this policy.
     pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(policy))
+        Self(policy)
     }
 }
 
@@ -118,15 +117,15 @@ impl<S> Layer<S> for RetryLayer {
     type Service = Retry<S>;
 
     fn layer(&self, inner: S) -> Retry<S> {
-        Retry { inner, policy: self.0.clone() }
+        Retry { inner, policy: self.0 }
     }
 }
 
 /// Tries again what may be tried again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Retry<S> {
     inner: S,
-    policy: Arc<Policy>,
+    policy: Policy,
 }
 
 impl<S> Service<Request> for Retry<S>
@@ -141,13 +140,14 @@ where
         self.inner.poll_ready(cx)
     }
 
+    // All that is kept is made in one straight way, and so written where it is to lie.
+    #[inline(always)]
     fn call(&mut self, request: Request) -> RetryFuture<S> {
-        let again = (!request.is_retry() && self.policy.attempts > 1).then(|| Again {
-            request: request.clone(),
-            service: self.inner.clone(),
-            policy: self.policy.clone(),
-            made: 1,
-        });
+        // A call that is a retry itself has no attempts left.
+        let made = if request.is_retry() { u32::MAX } else { 1 };
+        let service = self.inner.clone();
+        let (request, kept) = request.doubled();
+        let again = Again { made, policy: self.policy, service, request: kept };
         RetryFuture { again, state: State::Calling { future: self.inner.call(request) } }
     }
 }
@@ -157,7 +157,7 @@ where
 struct Again<S> {
     request: Request,
     service: S,
-    policy: Arc<Policy>,
+    policy: Policy,
     /// Attempts made.
     made: u32,
 }
@@ -169,7 +169,7 @@ pin_project! {
     where
         S: Service<Request>,
     {
-        again: Option<Again<S>>,
+        again: Again<S>,
         #[pin]
         state: State<S::Future>,
     }
@@ -189,49 +189,86 @@ where
 {
     type Output = Result<Response, Status>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+    // Only what every poll does is here, so that little is set up for it.
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let StateProjection::Calling { future } = self.as_mut().project().state.project() else {
+            return self.go_on(None, cx);
+        };
+        // Each end by its name, so that a reply is moved once for all layers, and nothing is where there is none.
+        match future.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(status)) => self.go_on(Some(status), cx),
+        }
+    }
+}
+
+impl<S> RetryFuture<S>
+where
+    S: Service<Request, Response = Response, Error = Status>,
+{
+    /// After an attempt that failed.
+    #[cold]
+    fn go_on(
+        self: Pin<&mut Self>,
+        mut failed: Option<Status>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
         let mut this = self.project();
         loop {
-            let next = match this.state.as_mut().project() {
-                StateProjection::Calling { future } => {
-                    let result = ready!(future.poll(cx));
-                    let (Err(status), Some(again)) = (&result, this.again.as_mut()) else {
-                        return Poll::Ready(result);
-                    };
-                    if let Some(server) = status.origin() {
-                        again.request.tried.add(server);
-                    }
-                    match again.policy.next(status, &again.request, again.made, now()) {
-                        Some(at) => State::Waiting { timer: Box::pin(sleep_until(at)) },
-                        None => return Poll::Ready(result),
-                    }
+            if let Some(status) = failed.take() {
+                match this.again.after(&status) {
+                    Some(timer) => this.state.set(State::Waiting { timer }),
+                    None => return Poll::Ready(Err(status)),
                 }
+            }
+            match this.state.as_mut().project() {
                 StateProjection::Waiting { timer } => {
                     ready!(timer.as_mut().poll(cx));
-                    let Some(again) = this.again.as_mut() else {
-                        return Poll::Ready(Err(Status::internal("a retry without a request")));
-                    };
-                    let mut request = again.request.clone();
-                    request.set_attempt(again.made);
-                    again.made += 1;
-                    // Layers of ours are always ready: they wait inside of their futures.
-                    State::Calling { future: again.service.call(request) }
+                    let future = this.again.call();
+                    this.state.set(State::Calling { future });
                 }
-            };
-            this.state.set(next);
+                StateProjection::Calling { future } => match ready!(future.poll(cx)) {
+                    Ok(response) => return Poll::Ready(Ok(response)),
+                    Err(status) => failed = Some(status),
+                },
+            }
         }
+    }
+}
+
+impl<S: Service<Request>> Again<S> {
+    /// The wait for the next attempt, if there is one after this error.
+    #[cold]
+    fn after(&mut self, status: &Status) -> Option<Pin<Box<Sleep>>> {
+        if let Some(server) = status.origin() {
+            self.request.add_tried(server);
+        }
+        let at = self.policy.next(status, &self.request, self.made, now())?;
+        Some(Box::pin(sleep_until(at)))
+    }
+
+    /// Makes the next attempt.
+    #[cold]
+    fn call(&mut self) -> S::Future {
+        let mut request = self.request.clone();
+        request.set_attempt(self.made);
+        self.made += 1;
+        // Layers of ours are always ready: they wait inside of their futures.
+        self.service.call(request)
     }
 }
 
 impl<S: Service<Request>> std::fmt::Debug for RetryFuture<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let made = self.again.as_ref().map(|again| again.made);
-        f.debug_struct("RetryFuture").field("attempts", &made).finish_non_exhaustive()
+        f.debug_struct("RetryFuture").field("attempts", &self.again.made).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use tower::service_fn;

@@ -70,7 +70,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
+    #[inline(always)]
     fn call(&mut self, mut request: Request) -> Self::Future {
         let kept = if self.is_kept_above(&request) { None } else { self.limit(&mut request) };
         TimeoutFuture { inner: self.inner.call(request), kept }
@@ -91,12 +91,13 @@ impl<S> Timeout<S> {
     }
 
     /// Moves the deadline; what is to be kept then.
+    #[inline(never)]
     fn limit(&self, request: &mut Request) -> Option<Kept> {
         // A limit beyond the end of time is none.
         if let Some(at) = now().checked_add(self.limit) {
             request.limit_deadline(at);
             // At a client nothing runs in the request's context: it is the caller's, whatever time the call has.
-            if request.is_incoming && request.context().deadline().is_none_or(|nearer| at < nearer) {
+            if request.is_incoming() && request.context().deadline().is_none_or(|nearer| at < nearer) {
                 let context = request.context().with_deadline(at);
                 request.set_context(context);
             }

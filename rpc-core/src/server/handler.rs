@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use crate::call::items::{decode_requests, encode_replies};
 use crate::call::method::{Carried, codec_names};
-use crate::call::request::{Deadline, Upload};
+use crate::call::request::{Deadline, Origin, Upload};
 use crate::call::{BoxFuture, CodecFns, Method, MethodDescriptor, Payload, Request, Response};
 use crate::codec::body::{body, body_in};
 use crate::context::Context;
@@ -44,17 +44,20 @@ impl Arrived {
     }
 
     /// The request as layers see it, in the current context; what it takes is taken out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn request(&mut self) -> Request {
-        Request {
+        let mut request = Request {
             deadline: self.deadline,
-            attempt: self.attempt,
-            is_retry: self.is_retry,
             context: Context::current(),
-            is_incoming: true,
-            stream: self.items.take(),
             ..Request::new(self.method, self.codec, std::mem::take(&mut self.body))
+        };
+        request.marks.attempt = self.attempt;
+        request.marks.is_retry = self.is_retry;
+        request.marks.origin = Origin::Peer;
+        if let Some(items) = self.items.take() {
+            request.set_stream(items);
         }
+        request
     }
 }
 
@@ -67,10 +70,10 @@ pub fn call<S: Serve>(service: &S, mut request: Request) -> BoxFuture<Result<Res
     }
     let mut arrived = Arrived {
         method: request.method,
-        codec: request.codec,
-        items: request.stream.take(),
-        attempt: request.attempt,
-        is_retry: request.is_retry,
+        codec: request.marks.codec,
+        items: request.take_stream(),
+        attempt: request.marks.attempt,
+        is_retry: request.marks.is_retry,
         deadline: request.deadline,
         body: request.into_body(),
     };

@@ -57,16 +57,15 @@ where
     S::Future: Send + 'static,
 {
     fn handle(&self, arrived: &mut Arrived, here: InPlace<'_>) -> Handled {
-        let mut future = self.call(arrived.request());
+        let mut future = call_boxed(&self.0, || arrived.request());
         match future.as_mut().poll(&mut TaskContext::from_waker(here.waker)) {
             Poll::Ready(result) => Handled::Done(result),
             Poll::Pending => Handled::Pending(future),
         }
     }
 
-    #[inline]
     fn call(&self, request: Request) -> BoxFuture<Result<Response, Status>> {
-        call_boxed(&self.0, request)
+        call_boxed(&self.0, || request)
     }
 }
 

@@ -111,8 +111,8 @@ impl Wish {
     pub(crate) fn of(request: &Request) -> Self {
         Self {
             key: request.hash_key,
-            tried: request.tried.as_slice().to_vec(),
-            wait: request.wait_for_ready,
+            tried: request.tried().to_vec(),
+            wait: request.marks.wait_for_ready,
             metadata: request.metadata().clone(),
         }
     }
@@ -142,8 +142,8 @@ impl Cluster {
     /// A server for this call, if the picker has one.
     pub(crate) fn choose(&self, request: &Request) -> Option<Chosen> {
         let published = self.shared.published.load();
-        let tried = request.tried.as_slice();
-        match published.choose(request.hash_key, request.metadata(), tried, request.wait_for_ready) {
+        let tried = request.tried();
+        match published.choose(request.hash_key, request.metadata(), tried, request.marks.wait_for_ready) {
             Choice::Chosen(chosen) => Some(chosen),
             Choice::Wait | Choice::Failed(_) => None,
         }
