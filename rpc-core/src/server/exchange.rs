@@ -43,7 +43,7 @@ pub(crate) struct Call {
 }
 
 /// Makes the handler's future and polls it once.
-#[inline]
+#[inline(always)]
 pub(crate) fn begin(
     call: &mut Call,
     service: &dyn Handle,

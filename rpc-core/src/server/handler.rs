@@ -21,7 +21,7 @@ use crate::stream::Streaming;
 
 /// The largest future whose box is kept for the next call, in bytes: beside what it takes to make and to move a larger
 /// one an allocation hardly counts, and a connection keeps a box for each method that is called on it.
-const MOST_KEPT: usize = 4 * 1024;
+const MOST_KEPT: usize = 1024;
 
 /// A request as it came: what the handler needs of it. The rest is in the call's context.
 #[derive(Debug)]
