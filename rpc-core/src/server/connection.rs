@@ -108,7 +108,6 @@ impl Dispatch for Serving {
     }
 
     fn dispatched(&mut self) {
-        self.run.batch = None;
         if let Some(tally) = self.run.tally.take() {
             tally.enter();
         }
@@ -133,6 +132,10 @@ impl Run {
         answers: &mut Answers,
     ) {
         let &mut Incoming { stream, ref mut head, ref mut body, oneway, end, received, deadline } = incoming;
+        if answers.is_empty() {
+            // A new round, or all before got tasks: what is known of the time is old.
+            self.batch = None;
+        }
         let batch = self.batch.get_or_insert_with(|| {
             let at = now();
             let after = at.saturating_duration_since(received);

@@ -62,6 +62,12 @@ enum ReplyBody {
 }
 
 impl Answers {
+    /// Whether there are none yet in this round.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Adds an answer; `None` closes the call without a word.
     pub(crate) fn push(&mut self, stream: StreamId, reply: Option<(ResponseHead, Bytes)>) {
         let reply = reply.map(|(head, body)| (head, ReplyBody::Own(body)));
@@ -385,7 +391,7 @@ impl<D: Dispatch> Driver<D> {
     }
 
     fn answer(state: &mut State, answers: &mut Answers, at: Instant) {
-        if !answers.list.is_empty() {
+        if !answers.is_empty() {
             state.owing(|wire| answers.send(wire, at));
         }
     }
