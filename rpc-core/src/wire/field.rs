@@ -109,11 +109,16 @@ impl Field<'_> {
     /// The value as a number; `None` if it is longer than eight bytes.
     #[inline]
     pub fn number(&self) -> Option<u64> {
-        if self.value.len() > 8 {
-            return None;
+        // Most are of few bytes: a copy of a length that is not known is a call, and a loop costs twice as much.
+        match *self.value {
+            [] => Some(0),
+            [a] => Some(u64::from(a)),
+            [a, b] => Some(u64::from(u16::from_le_bytes([a, b]))),
+            [a, b, c] => Some(u64::from(u32::from_le_bytes([a, b, c, 0]))),
+            [a, b, c, d] => Some(u64::from(u32::from_le_bytes([a, b, c, d]))),
+            _ if self.value.len() > 8 => None,
+            _ => Some(self.value.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))),
         }
-        // Most are a byte or two: a copy of a length that is not known is a call.
-        Some(self.value.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 }
 

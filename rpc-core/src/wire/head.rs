@@ -80,7 +80,7 @@ pub(crate) enum TimeLimit {
 
 impl RequestHead<'_> {
     /// Appends the fields.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode(&self, naming: Naming, limit: TimeLimit, out: &mut BytesMut) {
         let mut numbers = Numbers::<50>::new();
         if let Naming::Number(number) | Naming::Bind(number) = naming {

@@ -191,7 +191,7 @@ impl Connection {
     ///
     /// # Errors
     /// Why it could not be; nothing of it was sent.
-    #[inline]
+    #[inline(always)]
     pub fn open(
         &mut self,
         now: Instant,
@@ -199,6 +199,8 @@ impl Connection {
         body: Body<'_>,
         mut options: Open,
     ) -> Result<Opened, OpenError> {
+        // A copy: what is only read as numbers need not lie in memory for the call that has to wait.
+        let head = *head;
         // A oneway request is one message: nobody could say how much of a stream was handled.
         options.end |= options.oneway;
         if let Some(error) = &self.error {
@@ -226,7 +228,7 @@ impl Connection {
     }
 
     #[cold]
-    fn wait(&mut self, head: &RequestHead<'_>, body: Body<'_>, options: Open) -> Result<Opened, OpenError> {
+    fn wait(&mut self, head: RequestHead<'_>, body: Body<'_>, options: Open) -> Result<Opened, OpenError> {
         let pending = self.pending.len() + self.pending_oneway.len();
         if pending >= self.config.max_pending {
             return Err(OpenError::QueueFull { pending });
@@ -240,7 +242,7 @@ impl Connection {
         let queue = if options.oneway { &mut self.pending_oneway } else { &mut self.pending };
         let (trace, metadata, body) = (head.trace.copied(), head.metadata.clone(), body.to_bytes());
         // By the time that it is sent, less remains.
-        let RequestHead { method, path, codec, attempt, is_retry, .. } = *head;
+        let RequestHead { method, path, codec, attempt, is_retry, .. } = head;
         let rest = RequestHead::default();
         let head = Box::new(RequestHead { method, path, codec, deadline, attempt, is_retry, ..rest });
         queue.push(Pending { id, deadline, head, trace, metadata, body, options });
@@ -286,7 +288,7 @@ impl Connection {
         let opened = if body.len() > self.peer.max_message as usize {
             Err(OpenError::TooLarge { length: body.len(), max: self.peer.max_message })
         } else {
-            self.write_request(now, &head, Body::from(&body), options)
+            self.write_request(now, head, Body::from(&body), options)
         };
         self.events.push_back(match opened {
             Ok(Opened::Stream(stream)) => Event::Opened { token, stream },
@@ -295,17 +297,17 @@ impl Connection {
         });
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_request(
         &mut self,
         now: Instant,
-        head: &RequestHead<'_>,
+        head: RequestHead<'_>,
         body: Body<'_>,
         options: Open,
     ) -> Result<Opened, OpenError> {
         let length = body.len();
         let naming = self.bound.name(head.method, head.path, self.peer.max_methods);
-        let limit = self.limit(now, head);
+        let limit = self.limit(now, &head);
         let id = StreamId(self.next_local);
         let whole = self.fits(self.peer.stream_credit, length);
 
@@ -412,7 +414,7 @@ impl Connection {
     }
 
     /// The time limit to write for this deadline (§6.3).
-    #[inline]
+    #[inline(always)]
     fn limit(&self, now: Instant, head: &RequestHead<'_>) -> TimeLimit {
         let Some(deadline) = head.deadline else { return TimeLimit::None };
         if self.config.timestamp_deadlines {
