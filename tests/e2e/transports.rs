@@ -277,15 +277,15 @@ fn a_large_message_does_not_hold_up_small_ones() {
         client.echo("warm".into()).await.unwrap();
         let big = bytes::Bytes::from(vec![7; 60 * 1024 * 1024]);
         let large = client.blob(big.clone()).timeout(secs(40)).start();
-        // Counted and not timed, so that a busy machine does not matter: behind the large one there would be one, and where
-        // a quarter of a megabyte may be in front of each there are some hundred.
+        // Counted and not timed: behind the large one there would be one, and where a quarter of a megabyte may be in front
+        // of each there are some hundred; still twenty where the machine has five times as much to do as it can.
         let mut calls = 0;
         while !large.is_complete() {
             client.echo("small".into()).await.unwrap();
             calls += 1;
         }
         assert_eq!(large.await.unwrap(), big);
-        assert!(calls > 20, "{calls} small calls beside the large one");
+        assert!(calls > 8, "{calls} small calls beside the large one");
         quiet(&server, client.channel()).await;
         drop(client);
         drained(server).await;
