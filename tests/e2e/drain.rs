@@ -98,7 +98,7 @@ fn calls_under_load_survive_restarts() {
             let (client, stop) = (LabClient::new(channel.clone()), stop.clone());
             load.spawn(async move {
                 let mut calls = 0_u64;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Relaxed) {
                     let text = format!("{worker}-{calls}");
                     // Not idempotent: nobody tries again but for what was certainly not run.
                     assert_eq!(client.run(text.clone()).await.unwrap(), text);
@@ -116,7 +116,7 @@ fn calls_under_load_survive_restarts() {
             drained(server).await;
             server = bench.serve_at(builder(Bed::echoing()), &address).await;
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        stop.store(true, Relaxed);
         assert!(load.join_all().await.iter().all(|calls| *calls > 0));
         drop(channel);
         drained(server).await;
