@@ -185,6 +185,20 @@ mod tests {
     }
 
     #[test]
+    fn one_that_asks_to_be_left_alone_is_until_then() {
+        let endpoints = endpoints(2);
+        called(&endpoints[0], 10 * MS, Outcome::Success);
+        called(&endpoints[1], 50 * MS, Outcome::Success);
+        called(&endpoints[0], 10 * MS, Outcome::Failure { retry_after: Some(5_000 * MS) });
+        let picker = P2c::default().with_penalty(Duration::ZERO).build(&endpoints, None, now());
+        for (after, picked) in [(1_000, 1), (4_900, 1), (5_100, 0), (600_000, 0)] {
+            for _ in 0..50 {
+                assert_eq!(picker.pick(&Pick::new(now() + after * MS)), Some(picked), "{after}");
+            }
+        }
+    }
+
+    #[test]
     fn one_whose_first_call_failed_is_no_black_hole() {
         let endpoints = endpoints(10);
         called(&endpoints[0], Duration::ZERO, Outcome::FAILURE);
