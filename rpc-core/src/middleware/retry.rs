@@ -143,11 +143,9 @@ where
     // All that is kept is made in one straight way, and so written where it is to lie.
     #[inline(always)]
     fn call(&mut self, request: Request) -> RetryFuture<S> {
-        // A call that is a retry itself has no attempts left.
-        let made = if request.is_retry() { u32::MAX } else { 1 };
         let service = self.inner.clone();
         let (request, kept) = request.doubled();
-        let again = Again { made, policy: self.policy, service, request: kept };
+        let again = Again { policy: self.policy, service, request: kept };
         RetryFuture { again, state: State::Calling { future: self.inner.call(request) } }
     }
 }
@@ -158,8 +156,6 @@ struct Again<S> {
     request: Request,
     service: S,
     policy: Policy,
-    /// Attempts made.
-    made: u32,
 }
 
 pin_project! {
@@ -239,22 +235,31 @@ where
 }
 
 impl<S: Service<Request>> Again<S> {
+    /// The attempts made: the request that is kept knows how many came before.
+    fn made(&self) -> u32 {
+        self.request.attempt().saturating_add(1)
+    }
+
     /// The wait for the next attempt, if there is one after this error.
     #[cold]
     fn after(&mut self, status: &Status) -> Option<Pin<Box<Sleep>>> {
         if let Some(server) = status.origin() {
             self.request.add_tried(server);
         }
-        let at = self.policy.next(status, &self.request, self.made, now())?;
+        if self.request.is_retry() {
+            // Whoever is trying again is above.
+            return None;
+        }
+        let at = self.policy.next(status, &self.request, self.made(), now())?;
         Some(Box::pin(sleep_until(at)))
     }
 
     /// Makes the next attempt.
     #[cold]
     fn call(&mut self) -> S::Future {
+        self.request.marks.attempt += 1;
         let mut request = self.request.clone();
-        request.set_attempt(self.made);
-        self.made += 1;
+        request.set_attempt(self.request.attempt());
         // Layers of ours are always ready: they wait inside of their futures.
         self.service.call(request)
     }
@@ -262,7 +267,7 @@ impl<S: Service<Request>> Again<S> {
 
 impl<S: Service<Request>> std::fmt::Debug for RetryFuture<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RetryFuture").field("attempts", &self.again.made).finish_non_exhaustive()
+        f.debug_struct("RetryFuture").field("attempts", &self.again.made()).finish_non_exhaustive()
     }
 }
 
