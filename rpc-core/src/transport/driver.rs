@@ -140,6 +140,11 @@ const ROUNDS: usize = 8;
 /// quarter off the client's time.
 const MOST_WOKEN: usize = 256;
 
+/// Or when so many bytes were read and written: what a reply of 64 KiB was read to is used again by the next one, if
+/// whoever waits for it gets its turn before more is read, and all of it stays in the cache (16 in flight: 43 us a call
+/// became 20).
+const MOST_MOVED: usize = 256 * 1024;
+
 /// The driver of one connection; completes when the connection has ended.
 #[must_use = "a connection that is not driven does nothing"]
 pub(crate) struct Driver<D> {
@@ -176,6 +181,8 @@ pub(crate) struct Driver<D> {
     wakers: Vec<Waker>,
     /// How many were woken since other tasks had their turn.
     woken: usize,
+    /// How many bytes were read and written since then.
+    moved: usize,
     phase: Phase,
     /// When the socket is closed, whatever the peer does: set when this side has said all.
     ends_at: Option<Instant>,
@@ -222,6 +229,7 @@ impl<D: Dispatch> Driver<D> {
             items: Vec::new(),
             wakers: Vec::new(),
             woken: 0,
+            moved: 0,
             phase: Phase::Open,
             ends_at: None,
             owed: 0,
@@ -246,6 +254,7 @@ impl<D: Dispatch> Driver<D> {
                 if count == room {
                     self.read_size = (self.read_size * 2).min(MOST_READ);
                 }
+                self.moved += count;
                 Ok(Some(count))
             }
             Poll::Ready(Err(error)) => Err(error),
@@ -343,6 +352,7 @@ impl<D: Dispatch> Driver<D> {
                 Poll::Ready(Ok(count)) => {
                     self.out.advance(count);
                     self.written += count;
+                    self.moved += count;
                 }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => return Ok(false),
@@ -623,7 +633,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.woken = 0;
+        (this.woken, this.moved) = (0, 0);
         for _ in 0..ROUNDS {
             let more = this.round(cx);
             match this.phase {
@@ -643,7 +653,7 @@ where
                 }
                 return Poll::Pending;
             }
-            if this.woken >= MOST_WOKEN {
+            if this.woken >= MOST_WOKEN || this.moved >= MOST_MOVED {
                 break;
             }
         }
