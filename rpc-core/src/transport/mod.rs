@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`address`] (where something listens), [`io`] (the traits that a transport implements, and the
 //! built-in ones: TCP, Unix sockets, memory), `link` (one connection, as the rest of the crate sees it), `slot` (the
-//! calls of ours on it), `driver` (the one task that moves a connection's bytes); and for calls with streams `stream` (such calls on a
+//! calls of ours on it), `driver` (the one task that moves a connection's bytes), `answers` (of the handlers that it ran); and for calls with streams `stream` (such calls on a
 //! connection), `lane` (what is kept of one), `pump` (from a stream to the connection).
 //!
 //! A transport of your own (TLS, say) is a [`Connector`] and a [`Listener`]:
@@ -27,6 +27,7 @@
 //! ```
 
 pub mod address;
+pub(crate) mod answers;
 pub(crate) mod driver;
 pub mod io;
 pub(crate) mod lane;

@@ -2,30 +2,32 @@
 //! came of that, writes what there is to write, and sleeps.
 //!
 //! One task and not two, because whatever comes in makes something go out: a batch of requests is read with one system
-//! call, their handlers run, and their answers leave with one more.
+//! call, their handlers run, and their answers leave with one more. How it reads is in `read`.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::ops::Range;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::AsyncWrite;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::buffer;
 use crate::context::{Context, Reason, now, sleep_until};
+use crate::transport::answers::Answers;
 use crate::transport::io::BoxIo;
 use crate::transport::link::{Link, State, context_reason};
 use crate::transport::stream::deliver;
-use crate::wire::out::Body;
-use crate::wire::{Connection, Event, Incoming, Part, ResponseHead, StreamId, Transmit};
+use crate::wire::{Event, Incoming, Part, StreamId, Transmit};
+
+mod read;
+
+use read::{FIRST_READS, LEAST_READ};
 
 /// What is done with the calls that a connection's peer makes.
 pub(crate) trait Dispatch: Send + 'static {
@@ -40,86 +42,8 @@ pub(crate) trait Dispatch: Send + 'static {
     fn rest(&mut self) {}
 }
 
-/// The answers to calls that were complete at once, in order.
-#[derive(Default)]
-pub(crate) struct Answers {
-    list: Vec<Answer>,
-    /// The bodies that were encoded one after the other. Each is copied once more as it is written: for a small one that
-    /// is less than to share a buffer.
-    bodies: Vec<u8>,
-}
-
-struct Answer {
-    stream: StreamId,
-    /// `None` for a oneway call.
-    reply: Option<(ResponseHead, ReplyBody)>,
-}
-
-enum ReplyBody {
-    Own(Bytes),
-    /// Where it lies among the bodies.
-    Among(Range<usize>),
-}
-
-impl Answers {
-    /// Whether there are none yet in this round.
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    /// Adds an answer; `None` closes the call without a word.
-    pub(crate) fn push(&mut self, stream: StreamId, reply: Option<(ResponseHead, Bytes)>) {
-        let reply = reply.map(|(head, body)| (head, ReplyBody::Own(body)));
-        self.list.push(Answer { stream, reply });
-    }
-
-    /// The same, with a body of which a copy is taken.
-    #[inline]
-    pub(crate) fn push_encoded(&mut self, stream: StreamId, head: Option<ResponseHead>, body: &[u8]) {
-        let reply = head.map(|head| {
-            let from = self.bodies.len();
-            self.bodies.extend_from_slice(body);
-            (head, ReplyBody::Among(from..self.bodies.len()))
-        });
-        self.list.push(Answer { stream, reply });
-    }
-
-    /// Gives all to the state machine.
-    fn send(&mut self, wire: &mut Connection, at: Instant) {
-        for Answer { stream, reply } in self.list.drain(..) {
-            match reply {
-                Some((head, ReplyBody::Among(range))) => {
-                    let body = self.bodies.get(range).unwrap_or_default();
-                    wire.respond(at, stream, &head, Body::from(body), true);
-                }
-                Some((head, ReplyBody::Own(body))) => {
-                    wire.respond(at, stream, &head, Body::from(&body), true);
-                }
-                None => wire.close(stream),
-            }
-        }
-        self.bodies.clear();
-    }
-}
-
-/// The first read buffer, in bytes: it grows as reads fill it. A connection that is idle keeps none.
-const LEAST_READ: usize = 2 * 1024;
-
-/// So many reads of a connection that is new, or was at rest, keep only what came, in memory of its size. Thousands that are
-/// made at once and say hello would each have a read buffer in their first second, and what they had the allocator keeps.
-const FIRST_READS: u8 = 4;
-
-/// With less room than this the next read gets a new buffer. Not with less than a whole one: the bodies of a call keep
-/// the old one busy, and one call after the other would allocate one each.
-const LEAST_ROOM: usize = 512;
-
 /// The largest read buffer that is made ahead of what a frame is known to need.
 const MOST_READ: usize = 256 * 1024;
-
-/// How much is read of what comes between the parts of large messages: grants, small calls, and a little of the next part,
-/// which has to be copied.
-const BETWEEN_PARTS: usize = 4 * 1024;
 
 /// A connection keeps its buffers for this long after something was last read or written.
 const IDLE: Duration = Duration::from_secs(1);
@@ -235,103 +159,6 @@ impl<D: Dispatch> Driver<D> {
             owed: 0,
             is_idle: false,
             told: (false, true),
-        }
-    }
-
-    /// Reads once. Whether something came.
-    fn read(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
-        if self.in_parts {
-            return self.read_part(cx);
-        }
-        if self.first_reads > 0 && self.missing == 0 {
-            return self.read_little(cx);
-        }
-        self.make_room();
-        let room = self.input.capacity() - self.input.len();
-        match pin!(self.io.read_buf(&mut self.input)).poll(cx) {
-            Poll::Ready(Ok(count)) => {
-                // A read that fills the buffer says that there is more: the next one should take it in one go.
-                if count == room {
-                    self.read_size = (self.read_size * 2).min(MOST_READ);
-                }
-                self.moved += count;
-                Ok(Some(count))
-            }
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Ok(None),
-        }
-    }
-
-    /// Reads once, and keeps no more memory than came.
-    #[cold]
-    fn read_little(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
-        let mut place = [const { MaybeUninit::uninit() }; LEAST_READ];
-        let mut came = ReadBuf::uninit(&mut place);
-        match Pin::new(&mut self.io).poll_read(cx, &mut came) {
-            Poll::Ready(Ok(())) => {
-                // Whoever sends as much will send more.
-                self.first_reads = if came.remaining() == 0 { 0 } else { self.first_reads - 1 };
-                self.input.extend_from_slice(came.filled());
-                Ok(Some(came.filled().len()))
-            }
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Ok(None),
-        }
-    }
-
-    #[inline]
-    fn make_room(&mut self) {
-        if self.input.capacity() - self.input.len() < self.missing.max(LEAST_ROOM) {
-            self.input.reserve(self.read_size);
-        }
-    }
-
-    /// Reads once, to the place of the part that comes, or little, if it is something else that comes.
-    fn read_part(&mut self, cx: &mut TaskContext<'_>) -> io::Result<Option<usize>> {
-        let polled = match &mut self.part {
-            Some(part) => pin!(self.io.read_buf(&mut part.room())).poll(cx),
-            None => {
-                self.make_room();
-                let mut room = (&mut self.input).limit(self.missing.max(BETWEEN_PARTS));
-                pin!(self.io.read_buf(&mut room)).poll(cx)
-            }
-        };
-        match polled {
-            Poll::Ready(read) => read.map(Some),
-            Poll::Pending => Ok(None),
-        }
-    }
-
-    /// While parts of large messages come and nothing else, takes in one after the other: to answer each by itself, with
-    /// a grant, would be a system call for each. A small call among them is not kept waiting for the next part.
-    fn take_in_parts(&mut self, cx: &mut TaskContext<'_>, at: Instant) {
-        let mut left = MOST_READ;
-        while left > 0 && self.in_parts && self.phase == Phase::Open {
-            let somebody_waits;
-            {
-                let mut state = self.link.lock();
-                state.written(std::mem::take(&mut self.written));
-                let in_part = self.part.is_some();
-                if state.handle_input(at, &mut self.input, &mut self.part).is_err() {
-                    self.phase = Phase::Flushing;
-                }
-                // Behind a part comes what the peer has to say about ours, and then most often the next part.
-                self.in_parts = in_part || self.part.is_some();
-                state.settle(Some(at));
-                somebody_waits = state.has_news() || state.wire.has_frame(&self.input);
-            }
-            if somebody_waits || !self.in_parts || self.phase != Phase::Open {
-                break;
-            }
-            match self.read(cx) {
-                Ok(Some(0)) => {
-                    self.ahead = Some(0);
-                    break;
-                }
-                Ok(Some(count)) => left = left.saturating_sub(count),
-                // An error the next round meets again.
-                Ok(None) | Err(_) => break,
-            }
         }
     }
 
