@@ -109,7 +109,7 @@ impl Stream {
     /// The stream's flow control; its windows are whole if it had none.
     #[inline]
     pub(crate) fn flow(&mut self, grants: Grants) -> &mut Flow {
-        self.flow.get_or_insert_with(|| Box::new(Flow::new(grants)))
+        Flow::of(&mut self.flow, grants)
     }
 
     /// The message that is coming in parts.
@@ -129,6 +129,12 @@ impl Stream {
 }
 
 impl Flow {
+    /// The flow control in this place, where the rest of the stream is used beside it.
+    #[inline]
+    pub(crate) fn of(place: &mut Option<Box<Self>>, grants: Grants) -> &mut Self {
+        place.get_or_insert_with(|| Box::new(Self::new(grants)))
+    }
+
     pub(crate) fn new(grants: Grants) -> Self {
         Self {
             send: SendWindow::new(grants.send),

@@ -319,7 +319,7 @@ impl Connection {
             // Late: the stream was answered or given up while this was under way.
             return Ok(());
         };
-        let flow = stream.flow.get_or_insert_with(|| Box::new(Flow::new(grants)));
+        let flow = Flow::of(&mut stream.flow, grants);
         if flow.stopped {
             // It crossed our stop. Nothing of it is kept.
             stream.peer_ended |= end;

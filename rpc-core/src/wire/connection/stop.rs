@@ -26,7 +26,7 @@ impl Connection {
         if stream.state != State::Running || stream.oneway.is_some() || stream.peer_ended {
             return;
         }
-        let flow = stream.flow.get_or_insert_with(|| Box::new(Flow::new(grants)));
+        let flow = Flow::of(&mut stream.flow, grants);
         if flow.stopped {
             return;
         }
