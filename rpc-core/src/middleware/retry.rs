@@ -257,7 +257,7 @@ impl<S: Service<Request>> Again<S> {
     /// Makes the next attempt.
     #[cold]
     fn call(&mut self) -> S::Future {
-        self.request.marks.attempt += 1;
+        self.request.marks.attempt = self.made();
         let mut request = self.request.clone();
         request.set_attempt(self.request.attempt());
         // Layers of ours are always ready: they wait inside of their futures.
