@@ -276,6 +276,11 @@ impl Etcd {
         self.ctl(&["get", "--print-value-only", key]).await
     }
 
+    /// The revision at which the key was made, which is another one after it was deleted.
+    pub(crate) async fn created(&self, key: &str) -> u64 {
+        field(&self.ctl(&["get", "-w", "json", key]).await, "\"create_revision\":")
+    }
+
     /// The revision of the store.
     pub(crate) async fn revision(&self) -> u64 {
         field(&self.ctl(&["endpoint", "status", "-w", "json"]).await, "\"revision\":")
