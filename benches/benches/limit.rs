@@ -106,6 +106,7 @@ fn unary(shape: Shape, options: &Options) -> Result<Table> {
         let peers = options.peers(match (shape, payload) {
             // What each limit does best is shown too, where it is better than the plain one.
             (_, 65_536..) => &["courier", "raw", "raw-spawn", "raw-large"],
+            (Shape::OneThread, _) if in_flight == 1 => &["courier", "raw", "raw-spawn", "raw-timer"],
             (Shape::TwoWorkers, _) => &["courier", "raw", "raw-spawn", "raw-yield"],
             _ => &["courier", "raw", "raw-spawn"],
         });

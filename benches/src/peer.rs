@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::courier::{Courier, Unary, UnaryJson};
 use crate::echo::Peer;
-use crate::raw::{Raw, RawLarge, RawSpawn, RawYield};
+use crate::raw::{Raw, RawLarge, RawSpawn, RawTimer, RawYield};
 
 /// What to do with whoever is measured.
 pub trait Visit {
@@ -25,6 +25,7 @@ pub fn with_peer<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
         "raw" => visit.visit::<Raw>(),
         "raw-spawn" => visit.visit::<RawSpawn>(),
         "raw-large" => visit.visit::<RawLarge>(),
+        "raw-timer" => visit.visit::<RawTimer>(),
         "raw-yield" => visit.visit::<RawYield>(),
         #[cfg(feature = "peers")]
         "tonic" => visit.visit::<crate::peers::Tonic>(),

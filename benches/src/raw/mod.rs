@@ -12,6 +12,8 @@
 //!   flight. With two workers it gathers far more that way.
 //! * [`RawLarge`]: as [`Raw`], but both sides read into larger buffers once there is much to read, which doubles what it
 //!   does with large payloads. (The goals for those were set beside `raw` as it is.)
+//! * [`RawTimer`]: as [`Raw`], with a timer at each side, as whoever keeps a deadline has one. While there is one, the
+//!   runtime looks at the clock twice each time that it waits, and so does the system.
 //!
 //! In reading order: `frame` (in), `out` (out), `client`, `server`.
 
@@ -21,11 +23,15 @@ mod out;
 mod server;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::Result;
 use crate::echo::Peer;
 
 pub use client::RawClient;
+
+/// When a timer goes off that never does.
+const FAR: Duration = Duration::from_secs(3_600);
 
 /// Answers in place.
 #[derive(Debug)]
@@ -42,6 +48,10 @@ pub struct RawLarge;
 /// Answers in place, to a client that yields before it writes.
 #[derive(Debug)]
 pub struct RawYield;
+
+/// Answers in place; client and server have a timer.
+#[derive(Debug)]
+pub struct RawTimer;
 
 impl Peer for Raw {
     type Client = RawClient;
@@ -76,6 +86,20 @@ impl Peer for RawYield {
 
     async fn connect(server: SocketAddr) -> Result<RawClient> {
         RawClient::connect(server, true, false).await
+    }
+}
+
+impl Peer for RawTimer {
+    type Client = RawClient;
+
+    async fn serve() -> Result<SocketAddr> {
+        tokio::spawn(tokio::time::sleep(FAR));
+        server::in_place(false).await
+    }
+
+    async fn connect(server: SocketAddr) -> Result<RawClient> {
+        tokio::spawn(tokio::time::sleep(FAR));
+        RawClient::connect(server, false, false).await
     }
 }
 

@@ -2,7 +2,8 @@
 //! came of that, writes what there is to write, and sleeps.
 //!
 //! One task and not two, because whatever comes in makes something go out: a batch of requests is read with one system
-//! call, their handlers run, and their answers leave with one more. How it reads is in `read`.
+//! call, their handlers run, and their answers leave with one more. How it reads is in `read`, what it does of what came in
+//! `act`.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,19 +15,19 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWrite;
-use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use crate::buffer;
-use crate::context::{Context, Reason, now, sleep_until};
+use crate::context::{now, sleep_until};
 use crate::transport::answers::Answers;
 use crate::transport::io::BoxIo;
-use crate::transport::link::{Link, State, context_reason};
-use crate::transport::stream::deliver;
-use crate::wire::{Event, Incoming, Part, StreamId, Transmit};
+use crate::transport::link::{Link, State};
+use crate::wire::{Event, Incoming, Part, Transmit};
 
+mod act;
 mod read;
 
+use act::end_all;
 use read::{FIRST_READS, LEAST_READ};
 
 /// What is done with the calls that a connection's peer makes.
@@ -128,6 +129,19 @@ enum Phase {
     Closed,
 }
 
+/// How it stands at the end of a round, but for the writing.
+struct Next {
+    /// When the state machine wants to be called at the latest.
+    timeout: Option<Instant>,
+    /// Whether there is more to write: what is left where parts of large messages went out, or where the last write was
+    /// not done.
+    turns: bool,
+    /// What those who wait for it are to be told.
+    standing: (bool, bool),
+    /// Whether something came of it that is still to be acted on.
+    happened: bool,
+}
+
 impl<D: Dispatch> Driver<D> {
     pub(crate) fn new(io: BoxIo, link: Arc<Link>, dispatch: D) -> Self {
         Self {
@@ -188,45 +202,6 @@ impl<D: Dispatch> Driver<D> {
         Ok(true)
     }
 
-    /// Acts on what the peer wants.
-    fn dispatch(&mut self) {
-        if self.inbound.is_empty() {
-            return;
-        }
-        // A call that came and was given up before anybody looked at it need not be run.
-        let given_up = |event: &Event| match event {
-            Event::Cancelled { stream, .. } => Some(*stream),
-            _ => None,
-        };
-        let mut given_up: Vec<StreamId> = self.inbound.iter().filter_map(given_up).collect();
-        given_up.sort_unstable();
-        // By reference: to move each event out costs as much as to look at it.
-        for event in &mut self.inbound {
-            match event {
-                Event::Request(request) if given_up.binary_search(&request.stream).is_ok() => {
-                    self.answers.push(request.stream, None);
-                }
-                Event::Request(request) => self.dispatch.request(&self.link, request, &mut self.answers),
-                Event::Cancelled { reason, stream } => {
-                    end_handler(&self.link, *stream, context_reason(*reason));
-                }
-                Event::Overdue { stream } => end_handler(&self.link, *stream, Reason::Deadline),
-                Event::Item { .. } | Event::Ended { .. } | Event::Sendable { .. } => {
-                    // What is left there is passed over.
-                    self.items.push(std::mem::replace(event, Event::Draining));
-                }
-                // The endpoint sees by itself that the peer drains.
-                _ => {}
-            }
-        }
-        self.inbound.clear();
-        self.dispatch.dispatched();
-        if !self.items.is_empty() {
-            // After the requests that they belong to.
-            deliver(&self.link, &mut self.items);
-        }
-    }
-
     fn answer(state: &mut State, answers: &mut Answers, at: Instant) {
         if !answers.is_empty() {
             state.owing(|wire| answers.send(wire, at));
@@ -273,110 +248,30 @@ impl<D: Dispatch> Driver<D> {
     fn round(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let at = now();
         self.at = at;
-        let mut came = false;
         if self.ends_at.is_some_and(|end| end <= at) {
             self.phase = Phase::Closed;
             return false;
         }
         let reads = self.may_read() || self.phase != Phase::Open;
+        let mut came = false;
         if reads {
-            let read = if self.has_frames {
-                Ok(Some(self.input.len()))
-            } else if let Some(count) = self.ahead.take() {
-                Ok(Some(count))
-            } else {
-                self.read(cx)
-            };
-            match read {
-                Ok(Some(0)) if self.phase == Phase::Lingering => {
-                    self.phase = Phase::Closed;
-                    return false;
-                }
-                Ok(Some(0)) => {
-                    self.lost("the peer closed the connection");
-                    return false;
-                }
-                Ok(count) => came = count.is_some(),
-                Err(error) => {
-                    self.lost(&format!("the socket failed: {error}"));
-                    return false;
-                }
-            }
+            let Some(any) = self.come(cx) else { return false };
+            came = any;
         }
         if self.phase == Phase::Lingering {
-            self.input.clear();
-            self.has_frames = false;
-            (self.part, self.in_parts) = (None, false);
-            // The timer may have gone off for something that was due before.
-            self.armed = self.armed.filter(|armed| at < *armed);
-            self.arm(self.ends_at, cx);
-            return came;
+            return self.linger(came, cx);
         }
-
         if came && self.in_parts {
             self.take_in_parts(cx, at);
         }
-        {
-            let mut state = self.link.lock();
-            state.awake();
-            // Before anything that can end the connection: what was written tells which calls the peer can have.
-            state.written(std::mem::take(&mut self.written));
-            if came && state.handle_input(at, &mut self.input, &mut self.part).is_err() {
-                self.phase = Phase::Flushing;
-            }
-            self.in_parts |= self.part.is_some();
-            if self.armed.is_some_and(|armed| armed <= at) {
-                self.armed = None;
-                if state.wire.handle_timeout(at).is_err() {
-                    self.phase = Phase::Flushing;
-                }
-            }
-            state.settle(Some(at));
-            if self.inbound.is_empty() {
-                std::mem::swap(&mut self.inbound, &mut state.inbound);
-            } else {
-                self.inbound.append(&mut state.inbound);
-            }
-            state.take_wakers(&mut self.wakers);
-            self.missing =
-                if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
-            self.read_size = self.read_size.max(self.missing);
-            self.has_frames = !self.input.is_empty() && self.missing == 0;
-        }
+        self.take_in(came, at);
         self.wake();
         if self.phase == Phase::Flushing && self.ends_at.is_none() {
             // The peer broke the protocol. Its handlers need not wait for it to hear so.
             end_all(&self.link);
         }
-        self.dispatch();
-
-        let (timeout, turns, standing, happened);
-        {
-            let mut state = self.link.lock();
-            Self::answer(&mut state, &mut self.answers, at);
-            state.written(std::mem::take(&mut self.written));
-            if self.out.is_empty() {
-                state.wire.poll_transmit(at, &mut self.out);
-            }
-            state.uncrowd(at);
-            if self.phase == Phase::Open && state.is_over() {
-                self.phase = Phase::Flushing;
-                // Whoever kept the connection to call back later is told at once that it is too late.
-                state.wire.handle_lost("it was closed");
-            }
-            state.settle(Some(at));
-            state.take_wakers(&mut self.wakers);
-            timeout = state.wire.poll_timeout();
-            let settled = state.wire.is_established() || state.wire.error().is_some();
-            standing = (settled, state.wire.accepts_calls() && !state.closing);
-            // What is left where parts of large messages went out, or where the last write was not done.
-            turns = state.wire.unwritten() > 0 || (state.wire.has_turns() && !self.out.is_empty());
-            self.owed = state.owed();
-            self.is_idle = state.wire.calls() == 0;
-            happened = !state.inbound.is_empty();
-            // Nobody looks any more: from here on whoever has something for the driver wakes it.
-            state.sleep(earlier(self.armed, self.ends_at.or(timeout)), cx.waker());
-        }
+        self.act();
+        let Next { timeout, turns, standing, happened } = self.give_out(at, cx);
         self.wake();
         if std::mem::replace(&mut self.told, standing) != standing {
             self.link.tell_settled();
@@ -385,36 +280,124 @@ impl<D: Dispatch> Driver<D> {
             self.ends_at = Some(at + LINGER);
         }
         self.arm(self.ends_at.or(timeout), cx);
-        match self.write(cx) {
-            Ok(whole) => {
-                if self.phase == Phase::Flushing && self.written > 0 {
-                    // A peer that is slow to read, but reads, gets what is left.
-                    self.ends_at = Some(at + LINGER);
-                }
-                if came || self.written > 0 {
-                    self.active = at;
-                }
-                // What has come in the meantime nobody would wake us for.
-                let reads_again = !reads && self.may_read();
-                let more = (whole && turns) || happened || reads_again;
-                if !came || more || self.has_frames || self.phase != Phase::Open || !self.may_read() {
-                    return came || more;
-                }
-                // Most often nothing more has come, and to ask is cheaper than a round with nothing to do.
-                match self.read(cx) {
-                    Ok(count) => {
-                        self.ahead = count;
-                        count.is_some()
-                    }
-                    // The next round meets it again.
-                    Err(_) => true,
-                }
-            }
+        let whole = match self.write(cx) {
+            Ok(whole) => whole,
             Err(error) => {
                 self.lost(&format!("the socket failed: {error}"));
-                false
+                return false;
+            }
+        };
+        if self.phase == Phase::Flushing && self.written > 0 {
+            // A peer that is slow to read, but reads, gets what is left.
+            self.ends_at = Some(at + LINGER);
+        }
+        if came || self.written > 0 {
+            self.active = at;
+        }
+        // What has come in the meantime nobody would wake us for.
+        let reads_again = !reads && self.may_read();
+        let more = (whole && turns) || happened || reads_again;
+        if !came || more || self.has_frames || self.phase != Phase::Open || !self.may_read() {
+            return came || more;
+        }
+        // Most often nothing more has come, and to ask is cheaper than a round with nothing to do.
+        match self.read(cx) {
+            Ok(count) => {
+                self.ahead = count;
+                count.is_some()
+            }
+            // The next round meets it again.
+            Err(_) => true,
+        }
+    }
+
+    /// Whether there is input to look at, left from before or read now; `None` at the socket's end.
+    #[inline(always)]
+    fn come(&mut self, cx: &mut TaskContext<'_>) -> Option<bool> {
+        let read = if self.has_frames {
+            return Some(true);
+        } else if let Some(count) = self.ahead.take() {
+            Ok(Some(count))
+        } else {
+            self.read(cx)
+        };
+        match read {
+            Ok(Some(0)) if self.phase == Phase::Lingering => self.phase = Phase::Closed,
+            Ok(Some(0)) => self.lost("the peer closed the connection"),
+            Ok(count) => return Some(count.is_some()),
+            Err(error) => self.lost(&format!("the socket failed: {error}")),
+        }
+        None
+    }
+
+    /// All has been said: what still comes is read, and thrown away.
+    #[cold]
+    fn linger(&mut self, came: bool, cx: &mut TaskContext<'_>) -> bool {
+        self.input.clear();
+        self.has_frames = false;
+        (self.part, self.in_parts) = (None, false);
+        // The timer may have gone off for something that was due before.
+        self.armed = self.armed.filter(|armed| self.at < *armed);
+        self.arm(self.ends_at, cx);
+        came
+    }
+
+    /// Lets the state machine have what came, and takes from it what came of that.
+    #[inline(always)]
+    fn take_in(&mut self, came: bool, at: Instant) {
+        let mut state = self.link.lock();
+        state.awake();
+        // Before anything that can end the connection: what was written tells which calls the peer can have.
+        state.written(std::mem::take(&mut self.written));
+        if came && state.handle_input(at, &mut self.input, &mut self.part).is_err() {
+            self.phase = Phase::Flushing;
+        }
+        self.in_parts |= self.part.is_some();
+        if self.armed.is_some_and(|armed| armed <= at) {
+            self.armed = None;
+            if state.wire.handle_timeout(at).is_err() {
+                self.phase = Phase::Flushing;
             }
         }
+        state.settle(Some(at));
+        if self.inbound.is_empty() {
+            std::mem::swap(&mut self.inbound, &mut state.inbound);
+        } else {
+            self.inbound.append(&mut state.inbound);
+        }
+        state.take_wakers(&mut self.wakers);
+        self.missing = if self.input.is_empty() { 0 } else { state.wire.missing(&self.input).min(MOST_READ) };
+        self.read_size = self.read_size.max(self.missing);
+        self.has_frames = !self.input.is_empty() && self.missing == 0;
+    }
+
+    /// Hands over the answers, takes what there is to write, and looks how it stands. From here on the driver is asleep.
+    #[inline(always)]
+    fn give_out(&mut self, at: Instant, cx: &TaskContext<'_>) -> Next {
+        let mut state = self.link.lock();
+        Self::answer(&mut state, &mut self.answers, at);
+        state.written(std::mem::take(&mut self.written));
+        if self.out.is_empty() {
+            state.wire.poll_transmit(at, &mut self.out);
+        }
+        state.uncrowd(at);
+        if self.phase == Phase::Open && state.is_over() {
+            self.phase = Phase::Flushing;
+            // Whoever kept the connection to call back later is told at once that it is too late.
+            state.wire.handle_lost("it was closed");
+        }
+        state.settle(Some(at));
+        state.take_wakers(&mut self.wakers);
+        let timeout = state.wire.poll_timeout();
+        let settled = state.wire.is_established() || state.wire.error().is_some();
+        let standing = (settled, state.wire.accepts_calls() && !state.closing);
+        let turns = state.wire.unwritten() > 0 || (state.wire.has_turns() && !self.out.is_empty());
+        self.owed = state.owed();
+        self.is_idle = state.wire.calls() == 0;
+        let happened = !state.inbound.is_empty();
+        // Nobody looks any more: from here on whoever has something for the driver wakes it.
+        state.sleep(earlier(self.armed, self.ends_at.or(timeout)), cx.waker());
+        Next { timeout, turns, standing, happened }
     }
 
     /// An idle connection keeps no buffers: ten thousand of them must not cost ten thousand buffers. But one call after
@@ -500,31 +483,5 @@ impl<D> Drop for Driver<D> {
         self.link.tell_settled();
         end_all(&self.link);
         buffer::trim();
-    }
-}
-
-/// Ends every handler that has a task.
-fn end_all(link: &Link) {
-    let serving = link.lock().all_serving();
-    for (context, task) in serving {
-        end(&context, task, Reason::ConnectionLost);
-    }
-}
-
-/// Ends the handler of one call, if it has a task. One without is over already, answered in this very round: its answer
-/// is on its way to the state machine, which knows what to do with it.
-fn end_handler(link: &Link, stream: StreamId, reason: Reason) {
-    let serving = link.lock().serving(stream);
-    if let Some((context, task)) = serving {
-        end(&context, task, reason);
-    }
-}
-
-/// Ends the context first, so that it can be asked why, then the task. The task's own guard closes the stream once it is
-/// really gone.
-fn end(context: &Context, task: Option<AbortHandle>, reason: Reason) {
-    context.cancel_call(reason);
-    if let Some(task) = task {
-        task.abort();
     }
 }

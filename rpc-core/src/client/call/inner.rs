@@ -1,15 +1,10 @@
-//! [`Call`]: one call, its options and its future. The edge of the client: values become bytes here, and the deadline
-//! is kept here.
+//! How a call runs: values become bytes here, layers are entered, and the deadline is kept.
 
 use std::any::Any;
-use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
 
 use crate::call::items::{decode_replies, encode_requests};
 use crate::call::method::{Carried, codec_names};
@@ -17,66 +12,37 @@ use crate::call::moment::{Moment, lend};
 use crate::call::request::{Deadline, Source, Upload};
 use crate::call::response::Took;
 use crate::call::wait::{Alarm, Cover};
-use crate::call::{BoxFuture, CodecFns, CodecInfo, Method, Payload, Request, Response, Timings};
+use crate::call::{BoxFuture, CodecFns, CodecInfo, Method, Payload, Request, Response};
 use crate::client::channel::Channel;
 use crate::client::exchange::{Begun, First, Sending};
 use crate::client::stack::enter;
+use crate::codec::CodecError;
 use crate::codec::body::{Scratch, body, body_in};
-use crate::codec::{Codec, CodecError};
 use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
 use crate::stream::Streaming;
 
-/// One call, not sent yet: set options, then await it.
-///
-/// It is a future itself, so it can be given to `tokio::spawn` or `join_all`. Nothing is sent before the first poll;
-/// [`start`](Self::start) sends it at once.
-///
-/// # Cancel safety
-/// Dropping a call that is not complete cancels it: the server drops the handler at its next await.
-#[must_use = "a call does nothing unless it is awaited, started, or given a callback"]
-pub struct Call<M: Method> {
-    inner: Inner<M>,
-}
-
-/// A call whose future gives the whole [`Reply`].
-#[must_use = "a call does nothing unless it is awaited"]
-pub struct ReplyCall<M: Method> {
-    inner: Inner<M>,
-}
-
-/// A reply with what came beside it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Reply<T> {
-    /// What the method gave.
-    pub value: T,
-    /// The metadata that the server sent.
-    pub metadata: Metadata,
-    /// Where the time went.
-    pub timings: Timings,
-}
-
 /// A reply, before its timings are reckoned.
-struct Answer<T> {
-    value: T,
-    metadata: Metadata,
-    took: Took,
+pub(super) struct Answer<T> {
+    pub(super) value: T,
+    pub(super) metadata: Metadata,
+    pub(super) took: Took,
 }
 
-struct Inner<M: Method> {
+/// A call, with its options until it has begun.
+pub(super) struct Inner<M: Method> {
     channel: Channel,
     /// Its request is made with the call, and sent from where it lies. Where layers have taken the request, what is left
     /// keeps the deadline and the context.
-    sending: Sending,
+    pub(super) sending: Sending,
     /// Until nobody will ask for its encoding any more.
     message: Option<M::Input>,
     /// That of the options, until the call has begun.
-    codec: Option<&'static CodecFns<M>>,
-    timeout: Option<Duration>,
+    pub(super) codec: Option<&'static CodecFns<M>>,
+    pub(super) timeout: Option<Duration>,
     /// An option that cannot be carried out.
-    wrong: Option<Status>,
+    pub(super) wrong: Option<Status>,
     way: Way,
     layered: Option<BoxFuture<Result<Response, Status>>>,
     alarm: Alarm,
@@ -120,14 +86,14 @@ impl Beginning {
     }
 }
 
-impl<M: Method> Call<M> {
-    /// A call of the method `M` with this message, in the current context. Generated clients call this.
+impl<M: Method> Inner<M> {
+    /// A call with this message, in the current context.
     #[inline]
-    pub fn new(channel: &Channel, message: M::Input) -> Self {
+    pub(super) fn new(channel: &Channel, message: M::Input) -> Self {
         let mut request =
             Request { context: Context::current(), ..Request::new(M::descriptor(), 0, Bytes::new()) };
         request.marks.wait_for_ready = channel.inner.wait_for_ready;
-        let inner = Inner {
+        Self {
             channel: channel.clone(),
             sending: Sending::new(request),
             message: Some(message),
@@ -139,79 +105,17 @@ impl<M: Method> Call<M> {
             alarm: Alarm::default(),
             beginning: None,
             cancelled: Registration::default(),
-        };
-        Self { inner }
-    }
-
-    fn with(mut self, set: impl FnOnce(&mut Inner<M>)) -> Self {
-        // A call that has been polled has been sent: its options cannot change any more.
-        if self.inner.way == Way::New {
-            set(&mut self.inner);
         }
-        self
     }
 
-    /// Gives the call this much time, from the moment that it is first polled or started. A deadline that it inherits
-    /// and that is nearer stays.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|call| call.timeout = Some(timeout))
-    }
-
-    /// Sends an entry of metadata with the call; see [`Metadata`] for what a name may be. With a name that may not be,
-    /// the call fails with `INVALID_ARGUMENT` before it is sent.
-    pub fn metadata(self, name: &str, value: impl Into<Bytes>) -> Self {
-        self.with(|call| {
-            if let Err(error) = call.sending.request.metadata.append(name, value) {
-                call.wrong = Some(error.into());
-            }
-        })
-    }
-
-    /// Speaks this codec, which the service must have.
-    pub fn codec<C: Codec<M::Request> + Codec<M::Reply>>(self) -> Self {
-        self.with(|call| call.codec = Some(const { &CodecFns::of::<C>() }))
-    }
-
-    /// Waits, up to the deadline, while the server cannot be reached, in place of failing at once.
-    pub fn wait_for_ready(self) -> Self {
-        self.with(|call| call.sending.request.marks.wait_for_ready = true)
-    }
-
-    /// The key that a consistent-hash balancer goes by.
-    pub fn hash_key(self, key: u64) -> Self {
-        self.with(|call| call.sending.request.hash_key = Some(key))
-    }
-
-    /// Awaits the whole [`Reply`]: with metadata and timings.
-    pub fn reply(self) -> ReplyCall<M> {
-        ReplyCall { inner: self.inner }
-    }
-
-    /// Sends the call now; await the result later. Dropping what comes back cancels the call.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime: the call runs in a task.
-    pub fn start(self) -> Started<M> {
-        Started { task: tokio::spawn(self) }
-    }
-
-    /// Sends the call now, and runs `callback` with its result, in a task. The call ends at its deadline at the latest;
-    /// it cannot be cancelled otherwise than by its context.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub fn on_complete<F>(self, callback: F)
-    where
-        F: FnOnce(Result<M::Output, M::Error>) + Send + 'static,
-    {
-        // Nobody waits for this task: it owns the call, and the call's deadline ends it.
-        drop(tokio::spawn(async move { callback(self.await) }));
-    }
-}
-
-impl<M: Method> Inner<M> {
+    /// Whether it has begun: its options cannot change any more.
     #[inline]
-    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Answer<M::Output>, Status>> {
+    pub(super) fn has_begun(&self) -> bool {
+        self.way != Way::New
+    }
+
+    #[inline]
+    pub(super) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<Answer<M::Output>, Status>> {
         let cover = Cover::begin();
         let polled = match (self.way, &mut self.layered) {
             (Way::Bare, _) => {
@@ -308,56 +212,54 @@ impl<M: Method> Inner<M> {
             Err(status) => return Poll::Ready(Err(status.with_certainty(Certainty::NotSent))),
         };
         let Self { channel, sending, message, .. } = self;
-        let (to, layers) = (&channel.inner.destination, &channel.inner.layers);
-        if !M::Input::STREAMS
-            && !M::Given::STREAMS
-            && layers.is_none()
-            && let Some(one) = message.as_ref().and_then(M::Input::as_one)
-        {
-            // A short one is copied to the connection at once, and needs no memory of its own.
-            let (mut scratch, size) = (Scratch::take(), (codec.request_size)(one));
-            let body = match body_in(scratch.buffer(), size, |out| (codec.encode_request)(one, out)) {
-                Ok(None) => Some(&scratch.buffer()[..]),
-                Ok(Some(long)) => {
-                    sending.request.body = long;
-                    *message = None;
-                    None
+        match &channel.inner.layers {
+            None if M::Input::STREAMS || M::Given::STREAMS => {
+                if let Err(status) = carry(codec, message, &mut sending.request) {
+                    return Poll::Ready(Err(status));
                 }
-                Err(error) => return Poll::Ready(Err(inexpressible(codec, &error))),
-            };
-            self.way = Way::Bare;
-            let begun = sending.begin(to, Some(First { clock, body }), cx);
-            scratch.give_back();
-            return match begun {
-                Begun::Waits => Poll::Pending,
-                Begun::Handed => Poll::Ready(Ok(Response::default())),
-                Begun::Other => sending.poll(to, &|| again::<M>(Some(codec), message.as_ref()), cx),
-            };
-        }
-        match message.take().map(M::Input::into_carried) {
-            Some(Carried::One(message)) => match encode(codec, &message) {
-                Ok(body) => sending.request.body = body,
-                Err(status) => return Poll::Ready(Err(status)),
-            },
-            Some(Carried::Stream(items)) => {
-                sending.request.set_stream(Upload::new(encode_requests(codec, items)));
+                self.send(codec, First { clock, body: None }, cx)
             }
-            None => {}
-        }
-        match layers {
             None => {
-                self.way = Way::Bare;
-                match sending.begin(to, Some(First { clock, body: None }), cx) {
-                    Begun::Waits => Poll::Pending,
-                    Begun::Handed => Poll::Ready(Ok(Response::default())),
-                    Begun::Other => sending.poll(to, &|| again::<M>(None, None), cx),
-                }
+                // A short message is copied to the connection at once, and needs no memory of its own.
+                let mut scratch = Scratch::take();
+                let body = match encode_short(codec, message.as_ref(), &mut scratch) {
+                    Ok(None) => Some(&scratch.buffer()[..]),
+                    Ok(Some(long)) => {
+                        sending.request.body = long;
+                        *message = None;
+                        None
+                    }
+                    Err(status) => return Poll::Ready(Err(status)),
+                };
+                let sent = self.send(codec, First { clock, body }, cx);
+                scratch.give_back();
+                sent
             }
             Some(layers) => {
+                if let Err(status) = carry(codec, message, &mut sending.request) {
+                    return Poll::Ready(Err(status));
+                }
                 self.way = Way::Layered;
                 let call = self.layered.insert(enter(layers, &mut sending.request));
                 lend(clock, sending.request.deadline(), || call.as_mut().poll(cx))
             }
+        }
+    }
+
+    /// Puts the call on its connection, where there are no layers.
+    #[inline]
+    fn send(
+        &mut self,
+        codec: &'static CodecFns<M>,
+        first: First<'_>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<Response, Status>> {
+        self.way = Way::Bare;
+        let (to, message) = (&self.channel.inner.destination, &self.message);
+        match self.sending.begin(to, Some(first), cx) {
+            Begun::Waits => Poll::Pending,
+            Begun::Handed => Poll::Ready(Ok(Response::default())),
+            Begun::Other => self.sending.poll(to, &|| again::<M>(Some(codec), message.as_ref()), cx),
         }
     }
 
@@ -451,6 +353,32 @@ fn deadline<M: Method>(
     }
 }
 
+/// Moves the message, or the stream of them, to the request.
+fn carry<M: Method>(
+    codec: &'static CodecFns<M>,
+    message: &mut Option<M::Input>,
+    request: &mut Request,
+) -> Result<(), Status> {
+    match message.take().map(M::Input::into_carried) {
+        Some(Carried::One(message)) => request.body = encode(codec, &message)?,
+        Some(Carried::Stream(items)) => request.set_stream(Upload::new(encode_requests(codec, items))),
+        None => {}
+    }
+    Ok(())
+}
+
+/// Encodes a message to the thread's buffer; or by itself, if it is long.
+#[inline]
+fn encode_short<M: Method>(
+    codec: &CodecFns<M>,
+    message: Option<&M::Input>,
+    scratch: &mut Scratch,
+) -> Result<Option<Bytes>, Status> {
+    let Some(message) = message.and_then(M::Input::as_one) else { return Err(lost()) };
+    body_in(scratch.buffer(), (codec.request_size)(message), |out| (codec.encode_request)(message, out))
+        .map_err(|error| inexpressible(codec, &error))
+}
+
 fn encode<M: Method>(codec: &CodecFns<M>, message: &M::Request) -> Result<Bytes, Status> {
     body((codec.request_size)(message), |out| (codec.encode_request)(message, out))
         .map_err(|error| inexpressible(codec, &error))
@@ -468,8 +396,13 @@ fn inexpressible<M: Method>(codec: &CodecFns<M>, error: &CodecError) -> Status {
 fn again<M: Method>(codec: Option<&CodecFns<M>>, message: Option<&M::Input>) -> Result<Bytes, Status> {
     match (codec, message.and_then(M::Input::as_one)) {
         (Some(codec), Some(message)) => encode(codec, message),
-        _ => Err(Status::internal("a request lost its message")),
+        _ => Err(lost()),
     }
+}
+
+#[cold]
+fn lost() -> Status {
+    Status::internal("a request lost its message")
 }
 
 #[inline(always)]
@@ -516,77 +449,5 @@ fn handed<T: Send + 'static>(metadata: Metadata, took: Took) -> Result<Answer<T>
     match (Box::new(()) as Box<dyn Any>).downcast() {
         Ok(value) => Ok(Answer { value: *value, metadata, took }),
         Err(_) => Err(Status::internal("a oneway method that gives something")),
-    }
-}
-
-impl<M: Method> Future for Call<M> {
-    type Output = Result<M::Output, M::Error>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.inner.poll(cx).map(|result| result.map(|answer| answer.value).map_err(M::Error::from))
-    }
-}
-
-impl<M: Method> Future for ReplyCall<M> {
-    type Output = Result<Reply<M::Output>, M::Error>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let reply =
-            |Answer { value, metadata, took }| Reply { value, metadata, timings: Took::timings(&took) };
-        self.inner.poll(cx).map(|result| result.map(reply).map_err(M::Error::from))
-    }
-}
-
-// Nothing in a call is pinned: what has to be is in a box.
-impl<M: Method> Unpin for Call<M> {}
-impl<M: Method> Unpin for ReplyCall<M> {}
-
-/// A call that was started: await its result, or drop it to cancel it.
-#[must_use = "dropping a started call cancels it"]
-pub struct Started<M: Method> {
-    task: JoinHandle<Result<M::Output, M::Error>>,
-}
-
-impl<M: Method> Started<M> {
-    /// Whether the result is there.
-    pub fn is_complete(&self) -> bool {
-        self.task.is_finished()
-    }
-}
-
-impl<M: Method> Future for Started<M> {
-    type Output = Result<M::Output, M::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.task).poll(cx).map(|joined| match joined {
-            Ok(result) => result,
-            Err(error) => Err(Status::cancelled(format!("the task of the call ended: {error}")).into()),
-        })
-    }
-}
-
-impl<M: Method> Drop for Started<M> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl<M: Method> fmt::Debug for Call<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("method", &M::descriptor().path).finish_non_exhaustive()
-    }
-}
-
-impl<M: Method> fmt::Debug for ReplyCall<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyCall").field("method", &M::descriptor().path).finish_non_exhaustive()
-    }
-}
-
-impl<M: Method> fmt::Debug for Started<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Started").field("method", &M::descriptor().path).finish_non_exhaustive()
     }
 }
