@@ -17,6 +17,8 @@ pub(super) const LATE_CANCELS: u32 = 1_000;
 /// What comes of bodies, with a prefix for each, is granted again on the connection in steps of this many bytes (§8.1):
 /// the peer must hear in time of items that it has few of under way.
 const GRANT: u32 = 32 * 1024;
+/// What comes of them is granted again from this many bytes on, if something is to be written anyway.
+pub(super) const EARLY_GRANT: u32 = GRANT / 2;
 
 /// What a oneway request costs beside its body, in bytes (§8.3), so that empty ones are not free.
 pub(super) const ONEWAY_BASE: u32 = 64;
@@ -290,7 +292,7 @@ impl Connection {
 
     /// Grants what has come on the connection.
     #[cold]
-    fn grant_connection(&mut self) {
+    pub(super) fn grant_connection(&mut self) {
         self.ungranted = 0;
         if let Some(grant) = self.receive_window.flush() {
             self.send_bare(Kind::CREDIT, 0, StreamId(0), &grant.to_le_bytes());

@@ -516,6 +516,10 @@ impl Connection {
         if self.out.is_empty() {
             return false;
         }
+        if self.ungranted >= control::EARLY_GRANT && self.error.is_none() {
+            // It goes out with what does anyway, and never needs a write of its own.
+            self.grant_connection();
+        }
         std::mem::swap(&mut self.out, out);
         true
     }

@@ -221,6 +221,25 @@ fn many_oneway_calls_are_bounded_by_credit_and_give_it_back() {
 }
 
 #[test]
+fn credit_for_one_call_after_the_other_goes_out_with_the_next_one() {
+    let mut pair = Pair::new();
+    pair.run();
+    let before = pair.sides[CLIENT].writes;
+    for token in 0..2_000 {
+        let id = pair.call(CLIENT, token, vec![1; 64]);
+        pair.run();
+        pair.request(SERVER);
+        pair.respond(SERVER, id, vec![2; 64]);
+        pair.run();
+        pair.response(CLIENT);
+    }
+    let [client, server] = [CLIENT, SERVER].map(|side| pair.sides[side].writes);
+    assert_eq!(client - before, 2_000, "a write for each call and none beside");
+    assert!(server <= 2_000 + 2, "{server}");
+    pair.assert_clean();
+}
+
+#[test]
 fn streams_that_end_while_they_wait_for_a_turn_leave_no_place_behind() {
     // The client takes nothing: large replies wait for its credit for ever, and are cancelled one after the other.
     let mut pair = Pair::new();
