@@ -13,9 +13,10 @@
 //! ```
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
 /// Named values beside a message, in the order in which they were added. A name may occur more than once.
 ///
@@ -29,31 +30,84 @@ pub struct Metadata {
 }
 
 /// Entries one behind the other in one buffer. A list and not a map: there are few, and order is kept. Not a box for each
-/// name and each value: an entry would cost five allocations on its way, where all of them together cost four.
+/// name and each value: an entry would cost five allocations on its way, where all of them together cost two.
 #[derive(Clone, PartialEq, Eq)]
 struct Packed {
     count: usize,
     /// For each entry: the length of the name in a byte, the name, the length of the value in eight, the value.
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
-/// Bytes of room that the first entry makes: enough for two or three of the usual size.
-const FIRST: usize = 64;
+/// Bytes that lie here as long as there are few: one entry or two of the usual size.
+#[derive(Clone)]
+enum Buffer {
+    Here { len: u8, bytes: [u8; HERE] },
+    Apart(Vec<u8>),
+}
+
+/// With the length and the kind it is a whole number of words.
+const HERE: usize = 62;
 
 /// What an entry takes beside its name and its value.
 const LENGTHS: usize = 1 + size_of::<u64>();
 
 impl Packed {
+    const EMPTY: Self = Self { count: 0, bytes: Buffer::Here { len: 0, bytes: [0; HERE] } };
+
     /// Adds an entry whose name was checked.
     fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.bytes.reserve(LENGTHS + name.len() + value.len());
-        self.bytes.push(name.len() as u8);
-        self.bytes.extend_from_slice(name);
-        self.bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-        self.bytes.extend_from_slice(value);
+        self.bytes.append(LENGTHS + name.len() + value.len(), |place| {
+            for part in [&[name.len() as u8], name, &(value.len() as u64).to_le_bytes(), value] {
+                place.put_slice(part);
+            }
+        });
         self.count += 1;
     }
 }
+
+impl Buffer {
+    /// Adds so many bytes, which `put` writes.
+    fn append(&mut self, more: usize, put: impl FnOnce(&mut dyn BufMut)) {
+        match self {
+            Self::Here { len, bytes } => {
+                let (before, after) = bytes.split_at_mut(usize::from(*len));
+                if let Some(mut place) = after.get_mut(..more) {
+                    put(&mut place);
+                    *len += more as u8;
+                } else {
+                    let mut apart = Vec::with_capacity((before.len() + more).next_power_of_two());
+                    apart.extend_from_slice(before);
+                    put(&mut apart);
+                    *self = Self::Apart(apart);
+                }
+            }
+            Self::Apart(bytes) => {
+                bytes.reserve(more);
+                put(bytes);
+            }
+        }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Here { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Apart(bytes) => bytes,
+        }
+    }
+}
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Buffer {}
 
 /// Names and values, in order.
 #[derive(Clone)]
@@ -132,10 +186,7 @@ impl Metadata {
     }
 
     fn packed_mut(&mut self) -> &mut Packed {
-        let packed = self
-            .packed
-            .get_or_insert_with(|| Arc::new(Packed { count: 0, bytes: Vec::with_capacity(FIRST) }));
-        Arc::make_mut(packed)
+        Arc::make_mut(self.packed.get_or_insert_with(|| Arc::new(Packed::EMPTY)))
     }
 
     /// The first value of this name, if there is one and it is UTF-8.
@@ -203,7 +254,7 @@ impl Metadata {
             return;
         }
         let packed = self.packed_mut();
-        packed.bytes.extend_from_slice(&more.bytes);
+        packed.bytes.append(more.bytes.len(), |place| place.put_slice(&more.bytes));
         packed.count += more.count;
     }
 
@@ -255,6 +306,33 @@ impl fmt::Debug for Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_are_the_same_whether_they_lie_here_or_apart() {
+        let value = [b'v'; 3 * HERE];
+        // One byte of a name, and so much of a value that all of it fits just about, or just about not.
+        for first in HERE - LENGTHS - 2..=HERE - LENGTHS {
+            for second in [0, 1, HERE, 2 * HERE] {
+                let mut metadata = Metadata::new();
+                metadata.append("a", value[..first].to_vec()).unwrap();
+                metadata.append("b", value[..second].to_vec()).unwrap();
+                let kept = metadata.clone();
+                metadata.append("a", "last").unwrap();
+                let all: Vec<_> = metadata.iter().collect();
+                assert_eq!(all, [("a", &value[..first]), ("b", &value[..second]), ("a", b"last")]);
+                assert_eq!((metadata.len(), kept.len()), (3, 2), "a clone is one of its own");
+                // What was apart and what never was are equal.
+                assert!(metadata.remove("b") && metadata.remove("a"));
+                assert_eq!(metadata, Metadata::new());
+                let mut joined = Metadata::new();
+                joined.append("a", value[..first].to_vec()).unwrap();
+                let mut more = Metadata::new();
+                more.append("b", value[..second].to_vec()).unwrap();
+                joined.extend(more);
+                assert_eq!(joined, kept);
+            }
+        }
+    }
 
     #[test]
     fn insert_replaces_and_append_adds() {
