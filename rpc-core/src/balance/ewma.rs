@@ -16,6 +16,8 @@ pub const DECAY: Duration = Duration::from_secs(10);
 const TICK: f32 = (1u64 << 18) as f32 / (DECAY.as_secs() as f32 * 1e9);
 /// Threads read the clock before they get here, so a stamp may be a little ahead of `now`.
 const AHEAD: u32 = u32::MAX - (1 << 16);
+/// Ticks that are so far apart (73 minutes, of which nothing is left) are put in order by their ages.
+const FAR: u32 = 1 << 24;
 
 /// The average of samples, the nearer in time the more; none before the first.
 #[derive(Debug, Default)]
@@ -30,20 +32,41 @@ pub(crate) struct Sample {
 
 impl Sample {
     /// What it is worth at this tick. That may lie before the sample: it is worth more there, by as much as it fades until
-    /// the sample.
+    /// the sample. `now` is the tick of now, for those that are far apart.
     #[inline]
-    pub(crate) fn at(self, tick: u32) -> f32 {
-        match tick.wrapping_sub(self.tick) {
+    pub(crate) fn at(self, tick: u32, now: impl FnOnce() -> u32) -> f32 {
+        match between(self.tick, tick, now) {
             0 => self.value,
-            ticks => self.value * decay(ticks.cast_signed() as f32 * TICK),
+            ticks => self.value * decay(ticks as f32 * TICK),
         }
     }
 
     /// The later of two ticks.
     #[inline]
-    pub(crate) fn later(one: u32, other: u32) -> u32 {
-        if one.wrapping_sub(other).cast_signed() >= 0 { one } else { other }
+    pub(crate) fn later(one: u32, other: u32, now: impl FnOnce() -> u32) -> u32 {
+        if between(other, one, now) >= 0 { one } else { other }
     }
+}
+
+/// How many ticks lie between two, negative if the second is the earlier one. Which that is cannot be seen by itself when
+/// one is of last week, for ticks wrap; their ages tell.
+#[inline]
+fn between(one: u32, other: u32, now: impl FnOnce() -> u32) -> i32 {
+    let ticks = other.wrapping_sub(one).cast_signed();
+    if ticks.unsigned_abs() < FAR { ticks } else { far_between(one, other, now()) }
+}
+
+#[cold]
+fn far_between(one: u32, other: u32, now: u32) -> i32 {
+    let ticks = i64::from(age(one, now)) - i64::from(age(other, now));
+    ticks.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// How many ticks ago that was.
+#[inline]
+fn age(stamp: u32, now: u32) -> u32 {
+    let ticks = now.wrapping_sub(stamp);
+    if ticks > AHEAD { 0 } else { ticks }
 }
 
 /// How the average meets a sample above it.
@@ -116,11 +139,10 @@ impl Ewma {
 /// The share of an old value that is left.
 #[inline]
 fn kept(stamp: u32, now: u32) -> f32 {
-    let ticks = now.wrapping_sub(stamp);
-    if ticks == 0 || ticks > AHEAD {
-        return 1.0;
+    match age(stamp, now) {
+        0 => 1.0,
+        ticks => decay(ticks as f32 * TICK),
     }
-    decay(ticks as f32 * TICK)
 }
 
 /// `exp(-x)`. Mostly the time between two calls is short, and five terms of the series are exact then (to 3e-7, at the
@@ -197,16 +219,30 @@ mod tests {
     #[test]
     fn two_samples_compare_at_any_tick_as_they_do_now() {
         let (slow, fast) = (Sample { value: 1.0, tick: 0 }, Sample { value: 0.1, tick: seconds(20.0) });
-        let ratio = slow.at(seconds(30.0)) / fast.at(seconds(30.0));
+        let now = || unreachable!("they are near each other");
+        let ratio = slow.at(seconds(30.0), now) / fast.at(seconds(30.0), now);
         assert!((ratio - 1.3534).abs() < 1e-3, "{ratio}");
         for at in [0.0, 20.0, 25.0, 500.0].map(seconds) {
-            let there = slow.at(at) / fast.at(at);
+            let there = slow.at(at, now) / fast.at(at, now);
             assert!((there / ratio - 1.0).abs() < 1e-3, "{there}");
         }
-        assert!(
-            slow.at(seconds(2_000.0)) == 0.0 && fast.at(0u32.wrapping_sub(seconds(2_000.0))).is_infinite()
-        );
-        assert_eq!(Sample::later(3, 0u32.wrapping_sub(3)), 3, "the tick wraps");
+        assert_eq!(slow.at(seconds(2_000.0), now), 0.0);
+        assert!(fast.at(0u32.wrapping_sub(seconds(2_000.0)), now).is_infinite());
+        assert_eq!(Sample::later(3, 0u32.wrapping_sub(3), now), 3, "the tick wraps");
+    }
+
+    #[test]
+    fn of_two_samples_the_older_one_is_worth_less_for_nearly_thirteen_days() {
+        for days in [0.1, 1.0, 6.0, 6.6, 10.0, 12.9_f32] {
+            for begin in [0, 1 << 31, u32::MAX] {
+                let (old, now) = (begin, begin.wrapping_add(tick((f64::from(days) * 86_400e9) as u64)));
+                let sample = |tick| Sample { value: 1.0, tick };
+                assert_eq!(sample(old).at(now, || now), 0.0, "{days}");
+                assert!(sample(now).at(old, || now).is_infinite(), "{days}");
+                assert_eq!(Sample::later(old, now, || now), now, "{days}");
+                assert_eq!(Sample::later(now, old, || now), now, "{days}");
+            }
+        }
     }
 
     proptest! {

@@ -79,18 +79,19 @@ impl Picker for P2cPicker {
 fn cost(candidate: Candidate<'_>, penalty: f32, at: &mut Option<u32>) -> f32 {
     let Candidate { load, now, pending } = candidate;
     let (latency, failing) = (load.last_latency(), load.last_failing());
+    let at_now = || tick(now.stamp());
     let last = match (latency, failing) {
         (None, None) if pending == 0.0 => return 0.0,
         (None, None) => return UNPROVEN + pending,
-        (Some(latency), Some(failing)) => Sample::later(latency.tick, failing.tick),
+        (Some(latency), Some(failing)) => Sample::later(latency.tick, failing.tick, at_now),
         (Some(only), None) | (None, Some(only)) => only.tick,
     };
     let at = *at.get_or_insert(last);
-    let worth = |sample: Option<Sample>| sample.map_or(0.0, |sample| sample.at(at));
+    let worth = |sample: Option<Sample>| sample.map_or(0.0, |sample| sample.at(at, at_now));
     let mut time = worth(latency) + worth(failing) * penalty;
     let wait = load.wait_at(now);
     if wait > 0.0 {
-        time += Sample { value: wait, tick: tick(now.stamp()) }.at(at);
+        time += Sample { value: wait, tick: at_now() }.at(at, at_now);
     }
     time * (pending + 1.0)
 }
@@ -111,6 +112,27 @@ mod tests {
         fastrand::seed(5);
         let picker = P2c::default().build(endpoints, None, now());
         (0..1000).filter(|_| picker.pick(&Pick::new(at)) == Some(0)).count()
+    }
+
+    #[test]
+    fn one_that_was_silent_for_long_is_not_starved_however_long_that_is() {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        for days in [0, 1, 6, 7, 10, 12] {
+            let endpoints = endpoints(2);
+            for endpoint in &endpoints {
+                called(endpoint, 10 * MS, Outcome::FAILURE);
+                called(endpoint, 10 * MS, Outcome::Success);
+            }
+            let later = now() + days * DAY;
+            // The first calls since went to the second one. They are slow and fail.
+            for n in 0..10 {
+                let at = later + n * 1_000 * MS;
+                endpoints[1].load().begin(at).finish(at + 900 * MS, Outcome::FAILURE);
+                endpoints[1].load().begin(at).finish(at + 900 * MS, Outcome::Success);
+            }
+            let share = share_of_first(&endpoints, later + 10_000 * MS);
+            assert!(share > 900, "after {days} days: {share}");
+        }
     }
 
     #[test]
