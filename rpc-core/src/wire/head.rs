@@ -348,7 +348,8 @@ pub(crate) fn put_message_length(out: &mut BytesMut, length: usize) {
 
 /// Reads the length of a message that comes in parts from the header of a DATA frame.
 pub(crate) fn message_length(header: &[u8]) -> Option<u64> {
-    Reader::new(header).flatten().find(|field| field.key == key::LENGTH)?.number()
+    // Of a key that comes twice the last counts.
+    Reader::new(header).flatten().filter(|field| field.key == key::LENGTH).last()?.number()
 }
 
 #[cold]
@@ -438,4 +439,19 @@ fn take_hop(value: &[u8]) -> Result<Hop, Cow<'static, str>> {
         handler: share(2),
         elapsed: share(3),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_length_that_comes_twice_the_last_counts() {
+        let mut header = BytesMut::new();
+        assert_eq!(message_length(&header), None);
+        put_message_length(&mut header, 7);
+        put_number(&mut header, key::LENGTH + 1, 9);
+        put_message_length(&mut header, 70_000);
+        assert_eq!(message_length(&header), Some(70_000));
+    }
 }
