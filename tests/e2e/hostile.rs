@@ -125,7 +125,7 @@ fn a_reader_that_never_reads_costs_a_bounded_amount_of_memory() {
         });
         let mut most = 0;
         let began = std::time::Instant::now();
-        while server.snapshot().connections == 2 && began.elapsed() < secs(8) {
+        while server.snapshot().connections == 2 && began.elapsed() < secs(30) {
             most = most.max(server.snapshot().buffered);
             assert_eq!(client.echo("others go on".into()).await.unwrap(), "others go on");
             tokio::time::sleep(ms(5)).await;
@@ -136,6 +136,38 @@ fn a_reader_that_never_reads_costs_a_bounded_amount_of_memory() {
         quiet(&server, client.channel()).await;
         drop(client);
         drained(server).await;
+    });
+}
+
+#[test]
+fn refusals_that_nobody_reads_are_bounded_also_while_a_call_of_ours_waits() {
+    bench(async |_| {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let channel = Channel::builder(listener.local_addr().unwrap()).build().unwrap();
+        let call = LabClient::new(channel).run("x".into()).start();
+        let mut raw = Raw(listener.accept().await.unwrap().0);
+        raw.accept().await;
+        // The call, and nothing behind it, is read.
+        while raw.frame().await.unwrap().kind() != Kind::REQUEST {}
+        // Requests that name no method are refused by the state machine itself, in six times their length.
+        let (mut poured, mut stream) = (0, 0);
+        let taken = loop {
+            let many: Vec<u8> = (0..4_096)
+                .flat_map(|_| {
+                    stream += 2;
+                    frame(Kind::REQUEST, 1, stream, &[], &[])
+                })
+                .collect();
+            match tokio::time::timeout(secs(1), tokio::io::AsyncWriteExt::write_all(&mut raw.0, &many)).await
+            {
+                Ok(written) => written.unwrap(),
+                Err(_) => break poured,
+            }
+            poured += many.len();
+            assert!(poured < 40 << 20, "{poured} bytes were taken, and are answered to nobody");
+        };
+        assert!(taken > 1 << 20, "{taken}: a connection that has a call goes on for longer than others");
+        assert!(!call.is_complete());
     });
 }
 

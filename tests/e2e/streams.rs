@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream};
-use rpc_core::{Code, Metadata, Status, Streaming};
+use rpc_core::{Channel, Code, Metadata, Server, Status, Streaming};
 
-use crate::support::flow::{Line, Probe, Rig, number, read};
-use crate::support::{bench, until};
+use crate::support::flow::{FlowClient, FlowServer, Line, Probe, Rig, number, read};
+use crate::support::{Proxy, bench, ms, until};
 
 /// Numbers without end.
 fn endless() -> impl futures_util::Stream<Item = Bytes> + Send {
@@ -201,5 +201,25 @@ fn metadata_goes_before_and_behind_the_items() {
         }
         assert_eq!(items.trailing_metadata().unwrap().get("last"), Some("z"));
         pair.finish().await;
+    });
+}
+
+#[test]
+fn a_large_item_waits_until_it_is_known_what_the_other_side_takes() {
+    bench(async |bench| {
+        let server = bench.serve(Server::builder().service(FlowServer::new(Rig::default()))).await;
+        let proxy = Proxy::to(server.local_addr());
+        proxy.delay(ms(50));
+        // Nothing was said on this connection yet when the items are there.
+        let client = FlowClient::new(Channel::builder(proxy.address()).build().unwrap());
+        let sizes = [10, 100_000, 10, 1_000_000, 70_000];
+        let items = stream::iter(sizes.map(|size| Ok::<_, Status>(Bytes::from(vec![7; size]))));
+        let bytes = client.up(Streaming::new(items)).await.unwrap();
+        assert_eq!(bytes, sizes.iter().sum::<usize>() as u64);
+        // One that is too large is an error all the same.
+        let client = FlowClient::new(Channel::builder(proxy.address()).build().unwrap());
+        let items = Streaming::iter([Bytes::from(vec![7; 17 << 20])]);
+        let status = client.up(items).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     });
 }

@@ -50,8 +50,6 @@ pub(crate) struct State {
     asleep: bool,
     /// When the driver will wake by itself.
     wakes_at: Option<Instant>,
-    /// Bytes of answers that wait to be written.
-    owed: usize,
     /// Nobody wants the connection any more; the driver ends it when nothing is open.
     pub(crate) closing: bool,
 }
@@ -87,7 +85,6 @@ impl Link {
                 driver: None,
                 asleep: false,
                 wakes_at: None,
-                owed: 0,
                 closing: false,
             }),
             peer,
@@ -198,7 +195,7 @@ impl Link {
             state.forget(token);
             match answer {
                 Some((head, body)) => {
-                    state.owing(|wire| wire.respond(now(), stream, &head, Body::from(&body), true));
+                    state.wire.respond(now(), stream, &head, Body::from(&body), true);
                 }
                 None => state.wire.close(stream),
             }
@@ -220,27 +217,6 @@ impl Link {
 }
 
 impl State {
-    /// Lets the state machine say something that the peer asked for, and notes how much it was.
-    #[inline]
-    pub(crate) fn owing<T>(&mut self, say: impl FnOnce(&mut Connection) -> T) -> T {
-        let before = self.wire.unwritten();
-        let result = say(&mut self.wire);
-        self.owed += self.wire.unwritten().saturating_sub(before);
-        result
-    }
-
-    /// Bytes of answers that wait to be written.
-    pub(crate) fn owed(&self) -> usize {
-        self.owed
-    }
-
-    /// Bytes reached the socket. Where answers and calls of ours wait, answers count as the first to go: who takes
-    /// nothing at all is found out all the same.
-    pub(crate) fn written(&mut self, bytes: usize) {
-        self.wire.written(bytes);
-        self.owed = self.owed.saturating_sub(bytes);
-    }
-
     /// Bytes came from the peer.
     pub(crate) fn handle_input(
         &mut self,
@@ -253,7 +229,7 @@ impl State {
             // Among what this makes us say may be calls that have waited for it.
             return wire.handle_input_with(now, input, part, &mut Waiting { calls, wakers, now });
         }
-        self.owing(|wire| wire.handle_input(now, input, part))
+        wire.handle_input(now, input, part)
     }
 
     /// Acts on what happened to our calls, and keeps the rest for the driver. Done before the lock is given up, so
@@ -373,7 +349,11 @@ impl State {
 
     /// Whether all has been said that ever will be.
     pub(crate) fn is_over(&self) -> bool {
-        if self.closing { self.is_idle() && !self.wire.is_announcing() } else { self.wire.is_drained() }
+        if !self.closing {
+            return self.wire.is_drained();
+        }
+        // A call whose answer is here needs no connection any more, whenever it is taken.
+        self.wire.is_idle() && !self.wire.is_announcing()
     }
 
     /// The handler's task and context of a call that is to end.

@@ -91,7 +91,9 @@ impl Pump {
                 }
                 Err(_) => return Poll::Ready(Pumped::Unwanted),
             }
-            if let Some(end) = self.end.take() {
+            if self.batch.is_empty()
+                && let Some(end) = self.end.take()
+            {
                 return Poll::Ready(end);
             }
             if waits || self.room == 0 {
@@ -139,15 +141,20 @@ impl Pump {
         cx: &TaskContext<'_>,
     ) -> Result<(), SendError> {
         let at = now();
-        if !self.batch.is_empty() {
-            for body in self.batch.drain(..) {
-                state.wire.send_item(at, id, body, false)?;
-                self.sent += 1;
-            }
+        let is_early = |body: &Bytes| state.wire.is_early(body.len());
+        let ready = self.batch.iter().position(is_early).unwrap_or(self.batch.len());
+        for body in self.batch.drain(..ready) {
+            state.wire.send_item(at, id, body, false)?;
+            self.sent += 1;
         }
         // Asked for also where nothing was sent: that is how a pump begins, and how it hears that the call is over.
         self.room = state.wire.item_room(id).ok_or(SendError::Closed)?;
-        if self.end.is_none() && (self.room == 0 || waits) {
+        if !self.batch.is_empty() {
+            state.wire.wait_to_send(id);
+            self.room = 0;
+        }
+        let goes_on = self.end.is_none() || !self.batch.is_empty();
+        if goes_on && (self.room == 0 || waits) {
             let mut inner = lane.lock();
             // One that waits for its producer has to hear of the end of the call as well.
             inner.wait_to_write(cx);

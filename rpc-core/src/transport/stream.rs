@@ -58,7 +58,7 @@ impl Link {
     /// that follow.
     pub(crate) fn respond(&self, token: Token, stream: StreamId, head: &ResponseHead) -> Arc<Lane> {
         self.with(|state| {
-            state.owing(|wire| wire.respond(now(), stream, head, Body::default(), false));
+            state.wire.respond(now(), stream, head, Body::default(), false);
             let new = || Lane::new(Place::Stream(stream));
             match state.serving.get_mut(token.0 as usize) {
                 Some(serving) => serving.lane.get_or_insert_with(new).clone(),
@@ -71,7 +71,7 @@ impl Link {
     pub(crate) fn finished(&self, token: Token, stream: StreamId, head: &ResponseHead) {
         self.with(|state| {
             state.forget(token);
-            state.owing(|wire| wire.finish(now(), stream, Some(head)));
+            state.wire.finish(now(), stream, Some(head));
         });
     }
 }

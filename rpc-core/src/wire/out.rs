@@ -119,11 +119,6 @@ impl Transmit {
         }
     }
 
-    /// How many bytes of memory it holds for frames to come.
-    pub(crate) fn capacity(&self) -> usize {
-        self.tail.capacity()
-    }
-
     /// Takes all bytes out, as one buffer.
     pub fn take_all(&mut self) -> BytesMut {
         let mut all = BytesMut::with_capacity(self.len());

@@ -49,10 +49,13 @@ const MOST_READ: usize = 256 * 1024;
 /// A connection keeps its buffers for this long after something was last read or written.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// While this many bytes of answers wait to be written, nothing more is read: a peer that does not read must not make
-/// us keep answers for it without end. Calls of our own do not count, for the peer's answers to them must be read: if
-/// each side waited for the other to read first, neither would ever.
+/// While this many bytes that the peer has caused wait to be written (answers, refusals, grants), nothing more is read: a peer
+/// that does not read must not make us keep answers for it without end.
 const UNWRITTEN: usize = 4 * 1024 * 1024;
+
+/// The same while calls of ours are under way, whose answers must be read: if each side waited for the other to read first,
+/// neither would ever. A peer that lets so much pile up is not read from either, and is found dead by its silence.
+const MOST_UNWRITTEN: usize = 8 * UNWRITTEN;
 
 /// How long a peer may take to read what was written last and to close, when this side has said all.
 const LINGER: Duration = Duration::from_secs(5);
@@ -94,6 +97,8 @@ pub(crate) struct Driver<D> {
     at: Instant,
     /// When something was last read or written.
     active: Instant,
+    /// Whether nothing is kept for the next call.
+    rested: bool,
     out: Transmit,
     /// Bytes that were written and not yet told to the state machine.
     written: usize,
@@ -111,7 +116,7 @@ pub(crate) struct Driver<D> {
     phase: Phase,
     /// When the socket is closed, whatever the peer does: set when this side has said all.
     ends_at: Option<Instant>,
-    /// Bytes of answers that waited to be written when last looked at.
+    /// Bytes that the peer had caused and that waited to be written when last looked at.
     owed: usize,
     /// Whether no call of ours was under way then.
     is_idle: bool,
@@ -158,6 +163,7 @@ impl<D: Dispatch> Driver<D> {
             ahead: None,
             at: now(),
             active: now(),
+            rested: true,
             out: Transmit::default(),
             written: 0,
             timer: Box::pin(sleep_until(now())),
@@ -204,7 +210,7 @@ impl<D: Dispatch> Driver<D> {
 
     fn answer(state: &mut State, answers: &mut Answers, at: Instant) {
         if !answers.is_empty() {
-            state.owing(|wire| answers.send(wire, at));
+            answers.send(&mut state.wire, at);
         }
     }
 
@@ -220,7 +226,7 @@ impl<D: Dispatch> Driver<D> {
 
     fn lost(&mut self, reason: &str) {
         self.link.with(|state| {
-            state.written(std::mem::take(&mut self.written));
+            state.wire.written(std::mem::take(&mut self.written));
             state.wire.handle_lost(reason);
         });
         self.phase = Phase::Closed;
@@ -233,7 +239,7 @@ impl<D: Dispatch> Driver<D> {
             self.timer.as_mut().reset(at.into());
             self.armed = Some(at);
             if self.timer.as_mut().poll(cx).is_ready() {
-                self.armed = None;
+                // It is due already: the next round sees to it.
                 cx.waker().wake_by_ref();
             }
         }
@@ -241,7 +247,8 @@ impl<D: Dispatch> Driver<D> {
 
     /// Whether the peer has read enough of our answers.
     fn may_read(&self) -> bool {
-        self.owed.saturating_sub(self.written) <= UNWRITTEN
+        let most = if self.is_idle { UNWRITTEN } else { MOST_UNWRITTEN };
+        self.owed.saturating_sub(self.written) <= most
     }
 
     /// One round: read, act, write. Whether there may be more to do at once.
@@ -292,7 +299,7 @@ impl<D: Dispatch> Driver<D> {
             self.ends_at = Some(at + LINGER);
         }
         if came || self.written > 0 {
-            self.active = at;
+            (self.active, self.rested) = (at, false);
         }
         // What has come in the meantime nobody would wake us for.
         let reads_again = !reads && self.may_read();
@@ -348,7 +355,7 @@ impl<D: Dispatch> Driver<D> {
         let mut state = self.link.lock();
         state.awake();
         // Before anything that can end the connection: what was written tells which calls the peer can have.
-        state.written(std::mem::take(&mut self.written));
+        state.wire.written(std::mem::take(&mut self.written));
         if came && state.handle_input(at, &mut self.input, &mut self.part).is_err() {
             self.phase = Phase::Flushing;
         }
@@ -376,7 +383,7 @@ impl<D: Dispatch> Driver<D> {
     fn give_out(&mut self, at: Instant, cx: &TaskContext<'_>) -> Next {
         let mut state = self.link.lock();
         Self::answer(&mut state, &mut self.answers, at);
-        state.written(std::mem::take(&mut self.written));
+        state.wire.written(std::mem::take(&mut self.written));
         if self.out.is_empty() {
             state.wire.poll_transmit(at, &mut self.out);
         }
@@ -392,7 +399,7 @@ impl<D: Dispatch> Driver<D> {
         let settled = state.wire.is_established() || state.wire.error().is_some();
         let standing = (settled, state.wire.accepts_calls() && !state.closing);
         let turns = state.wire.unwritten() > 0 || (state.wire.has_turns() && !self.out.is_empty());
-        self.owed = state.owed();
+        self.owed = state.wire.caused();
         self.is_idle = state.wire.calls() == 0;
         let happened = !state.inbound.is_empty();
         // Nobody looks any more: from here on whoever has something for the driver wakes it.
@@ -404,7 +411,7 @@ impl<D: Dispatch> Driver<D> {
     /// the other must not allocate them anew each time (2,000 instructions a call, one at a time): they go after a
     /// moment.
     fn rest(&mut self, cx: &mut TaskContext<'_>) {
-        if self.input.capacity() + self.out.capacity() == 0 {
+        if self.rested {
             return;
         }
         // The clock was looked at as this round began; a look and a difference more cost 200 instructions.
@@ -421,6 +428,7 @@ impl<D: Dispatch> Driver<D> {
         self.answers = Answers::default();
         self.items = Vec::new();
         self.wakers = Vec::new();
+        self.rested = true;
         self.dispatch.rest();
         self.link.lock().shrink();
         buffer::trim();
@@ -477,11 +485,58 @@ impl<D> Drop for Driver<D> {
         // Whatever ended the driver (the server was dropped, a panic): nobody may wait for an answer for ever, and no
         // handler may run on for nobody.
         self.link.with(|state| {
-            state.written(std::mem::take(&mut self.written));
+            state.wire.written(std::mem::take(&mut self.written));
             state.wire.handle_lost("the connection was dropped");
         });
         self.link.tell_settled();
         end_all(&self.link);
         buffer::trim();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Peer;
+    use crate::server::Server;
+    use crate::transport::io::{Connector, DefaultConnector};
+    use crate::transport::link::connection;
+    use crate::transport::slot::Exchange;
+    use crate::wire::out::Body;
+    use crate::wire::{Config, RequestHead, Role};
+
+    struct Nobody;
+
+    impl Dispatch for Nobody {
+        fn request(&mut self, _: &Arc<Link>, _: &mut Incoming, _: &mut Answers) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_closed_ends_with_its_last_call() {
+        let server = Server::builder().bind("memory://closing").await.unwrap();
+        let (io, _) = DefaultConnector.connect(&server.local_addr()).await.unwrap();
+        let link = Link::new(connection(Role::Connector, &Config::default()), Peer::new("there".to_owned()));
+        let driver = tokio::spawn(Driver::new(io, link.clone(), Nobody));
+        link.established().await.unwrap();
+        for last in [false, false, true] {
+            let head = RequestHead { method: 1, path: "a.B/c", ..Default::default() };
+            let mut exchange = None;
+            let outcome = std::future::poll_fn(|cx| match &exchange {
+                None => {
+                    let opened =
+                        Exchange::open(link.clone(), &head, Body::default(), false, now(), cx.waker());
+                    exchange = opened.unwrap();
+                    if last {
+                        link.close();
+                    }
+                    Poll::Pending
+                }
+                Some(exchange) => exchange.poll(cx),
+            });
+            let _ = outcome.await;
+        }
+        let answered = now();
+        driver.await.unwrap();
+        assert!(now() - answered < Duration::from_millis(100), "{:?}", now() - answered);
     }
 }

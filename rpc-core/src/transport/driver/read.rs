@@ -99,7 +99,7 @@ impl<D: Dispatch> Driver<D> {
             let somebody_waits;
             {
                 let mut state = self.link.lock();
-                state.written(std::mem::take(&mut self.written));
+                state.wire.written(std::mem::take(&mut self.written));
                 let in_part = self.part.is_some();
                 if state.handle_input(at, &mut self.input, &mut self.part).is_err() {
                     self.phase = Phase::Flushing;

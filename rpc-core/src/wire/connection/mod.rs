@@ -204,6 +204,8 @@ pub struct Connection {
     receive_window: ReceiveWindow,
     /// What has come of bodies, and of their frames' prefixes, since the window was last granted again.
     ungranted: u32,
+    /// What of the bytes that are not written yet the peer has caused.
+    caused: usize,
     receive_oneway: ReceiveWindow,
     /// What is kept of messages on the peer's streams, and on ours. Two, because a handler that holds room on the one
     /// side may wait for an answer on the other.
@@ -270,6 +272,7 @@ impl Connection {
             send_oneway: SendWindow::new(peer.oneway_credit),
             receive_window: ReceiveWindow::new(config.connection_credit),
             ungranted: 0,
+            caused: 0,
             receive_oneway: ReceiveWindow::new(config.oneway_credit),
             rooms: Default::default(),
             unread: 0,
@@ -528,6 +531,16 @@ impl Connection {
     #[inline]
     pub fn written(&mut self, bytes: usize) {
         self.written += bytes as u64;
+        // Where other frames wait as well, these count as the first to go: who takes nothing at all is found out all the
+        // same.
+        self.caused = self.caused.saturating_sub(bytes);
+    }
+
+    /// How many bytes that are not written yet the peer has caused: answers, refusals, grants. Items do not count, for the
+    /// peer has granted them room.
+    #[inline]
+    pub fn caused(&self) -> usize {
+        self.caused
     }
 
     /// What a stream may send and receive before more is granted.

@@ -225,6 +225,20 @@ impl Connection {
         Ok(room && !end)
     }
 
+    /// Whether an item of this length has to wait until the peer has said what it takes (§5.2): most take more than what all
+    /// of them take.
+    pub fn is_early(&self, length: usize) -> bool {
+        !self.established && length > self.peer.max_message as usize
+    }
+
+    /// An [`Event::Sendable`] shall come as soon as the peer has said what it takes.
+    pub fn wait_to_send(&mut self, id: StreamId) {
+        let grants = self.grants();
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.flow(grants).blocked = true;
+        }
+    }
+
     /// How many bytes of items, with what each costs beside its length, may be sent on this stream at the moment; at 0
     /// an [`Event::Sendable`] will come. `None` if nothing may be sent on it any more.
     pub fn item_room(&mut self, id: StreamId) -> Option<usize> {
@@ -514,5 +528,8 @@ impl Connection {
         let frame = super::PREFIX + self.out.header_len(mark) + body.len();
         self.out.finish(mark, kind.0, flags, stream, body);
         self.queued += frame as u64;
+        if matches!(kind, Kind::RESPONSE | Kind::END | Kind::CREDIT | Kind::PONG) {
+            self.caused += frame;
+        }
     }
 }
