@@ -74,11 +74,21 @@ pub(crate) fn body_in(
     }
     place.reserve(size.max(64));
     if let Err(error) = encode(place) {
-        place.clear();
+        tidy(place);
         return Err(error);
     }
     // Larger than announced.
     Ok((place.len() >= OWN).then(|| std::mem::take(place).freeze()))
+}
+
+/// Empties a buffer, for the next body.
+#[inline]
+pub(crate) fn tidy(place: &mut BytesMut) {
+    place.clear();
+    if place.capacity() > SHARED {
+        // One that had to grow is not worth its memory.
+        *place = BytesMut::new();
+    }
 }
 
 thread_local! {
@@ -111,12 +121,9 @@ impl Scratch {
     /// Keeps the buffer for the next request.
     #[inline]
     pub(crate) fn give_back(mut self) {
-        // One that had to grow is not worth its memory.
-        if self.0.capacity() <= SHARED {
-            self.0.clear();
-            // On a thread that is ending it is dropped.
-            let _ = SCRATCH.try_with(|place| place.set(Some(self.0)));
-        }
+        tidy(&mut self.0);
+        // On a thread that is ending it is dropped.
+        let _ = SCRATCH.try_with(|place| place.set(Some(self.0)));
     }
 }
 

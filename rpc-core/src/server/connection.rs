@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::call::request::{Deadline, Source};
+use crate::codec::body::tidy;
 use crate::context::{CallParts, Context, TraceContext, now};
 use crate::server::exchange::{self, Call, Start, Task};
 use crate::server::handler::Arrived;
@@ -109,6 +110,8 @@ impl Dispatch for Serving {
     }
 
     fn dispatched(&mut self) {
+        // What is known of the time is old by the next round.
+        self.run.batch = None;
         if let Some(tally) = self.run.tally.take() {
             tally.enter();
         }
@@ -134,7 +137,7 @@ impl Run {
     ) {
         let &mut Incoming { stream, ref mut head, ref mut body, oneway, end, received, deadline } = incoming;
         if answers.is_empty() {
-            // A new round, or all before got tasks: what is known of the time is old.
+            // All before got tasks: what is known of the time is old.
             self.batch = None;
         }
         let batch = self.batch.get_or_insert_with(|| {
@@ -197,7 +200,7 @@ impl Run {
             std::mem::forget(handled);
             self.count(route, took);
             answers.push_encoded(stream, call.replied(queue, took), &self.reply);
-            self.reply.clear();
+            tidy(&mut self.reply);
             self.spare = call.context;
             return;
         }

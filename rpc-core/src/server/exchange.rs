@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::call::{BoxFuture, MethodDescriptor, Response};
+use crate::codec::body::tidy;
 use crate::context::{Context, now, poll_in};
 use crate::metadata::Metadata;
 use crate::middleware::catch_panic::caught;
@@ -63,11 +64,12 @@ pub(crate) fn begin(
         Ok(handled) => handled,
         Err(panic) => {
             // What an encoder may have left.
-            reply.clear();
+            tidy(reply);
             Handled::Done(Err(caught(call.method.path, &*panic)))
         }
     };
-    if executed && !matches!(handled, Handled::Encoded) {
+    // Of one that is answered here nobody will ask.
+    if executed && (call.lane.is_some() || !matches!(handled, Handled::Encoded)) {
         call.context.mark_executed();
     }
     handled
