@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`descriptor`] (what is known of a service before any call), [`method`] (the types of one
 //! method, as the macro writes them), [`request`] and [`response`] (what travels through the layers), [`service`]
-//! (the shape of a layer's service), `items` (streams to and from bytes), `moment` (one look at the clock
-//! for a call and what sends it), [`wait`] (how waiting places keep the deadline).
+//! (the shape of a layer's service), `items` (streams to and from bytes), [`wait`] (how waiting places keep
+//! the deadline).
 //!
 //! A layer sees a [`Request`] go down and a `Result<`[`Response`]`, `[`Status`](crate::Status)`>` come up:
 //!
@@ -21,7 +21,6 @@
 pub mod descriptor;
 pub(crate) mod items;
 pub mod method;
-pub(crate) mod moment;
 pub(crate) mod race;
 pub mod request;
 pub mod response;

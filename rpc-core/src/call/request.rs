@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::call::descriptor::MethodDescriptor;
 use crate::context::{Context, Peer, TraceContext};
 use crate::metadata::Metadata;
-use crate::status::Status;
+use crate::status::{Certainty, Status};
 use crate::stream::Streaming;
 
 /// A call going down: method, encoded body, metadata, deadline.
@@ -355,6 +355,13 @@ impl Request {
     /// The key that a consistent-hash balancer goes by.
     pub fn hash_key(&self) -> Option<u64> {
         self.hash_key
+    }
+
+    /// The error of a call whose time was up before anything of it was sent.
+    #[cold]
+    pub(crate) fn unsent_in_time(&self) -> Status {
+        Status::deadline_exceeded(format!("the time was up before {} was sent", self.method.path))
+            .with_certainty(Certainty::NotSent)
     }
 
     /// The error of a call whose time is up.

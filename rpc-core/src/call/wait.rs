@@ -17,35 +17,46 @@ use tokio::time::Sleep;
 use crate::context::{now, sleep_until};
 
 thread_local! {
-    static COVERED: Cell<bool> = const { Cell::new(false) };
+    /// The earliest time at which somebody has promised to wake the task.
+    static PROMISED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Promises, from inside of a poll that will be pending, that the task is woken when the call's deadline passes. Who knows
-/// of no deadline promises nothing: a layer may have left it out.
+/// Promises, from inside of a poll that will be pending, that the task is woken when this deadline passes. Who knows of
+/// no deadline promises nothing: a layer may have left it out.
 #[inline]
 pub(crate) fn will_wake_at(deadline: Option<Instant>) {
-    if deadline.is_some() {
-        COVERED.set(true);
+    if let Some(at) = deadline
+        && PROMISED.get().is_none_or(|other| at < other)
+    {
+        PROMISED.set(deadline);
     }
+}
+
+/// Takes all promises back that were made in this poll, for somebody who made one is gone. Those of others go with it,
+/// which costs them a timer.
+#[cold]
+pub(crate) fn will_not_wake() {
+    // On a thread that is ending nobody is polled.
+    let _ = PROMISED.try_with(|promised| promised.set(None));
 }
 
 /// Finds out whether someone below made the promise: begun before a poll, ended after it.
 #[must_use]
 pub(crate) struct Cover {
-    outer: bool,
+    outer: Option<Instant>,
 }
 
 impl Cover {
     #[inline]
     pub(crate) fn begin() -> Self {
         // A call polled inside of a call's poll (a handler run in place, a local channel) has its own answer.
-        Self { outer: COVERED.replace(false) }
+        Self { outer: PROMISED.replace(None) }
     }
 
-    /// Whether someone did.
+    /// The earliest time at which someone wakes the task.
     #[inline]
-    pub(crate) fn end(self) -> bool {
-        COVERED.replace(self.outer)
+    pub(crate) fn end(self) -> Option<Instant> {
+        PROMISED.replace(self.outer)
     }
 }
 
@@ -58,9 +69,12 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// Whether the time is up, asked after a poll that was pending; if not, the task is woken when it is.
+    /// Whether the time is up, asked after a poll that was pending; if not, the task is woken when it is. `covered` is when
+    /// somebody below wakes it.
     #[inline]
-    pub(crate) fn rings(&mut self, at: Instant, is_covered: bool, cx: &mut TaskContext<'_>) -> bool {
+    pub(crate) fn rings(&mut self, at: Instant, covered: Option<Instant>, cx: &mut TaskContext<'_>) -> bool {
+        // Who is woken sooner asks again.
+        let is_covered = covered.is_some_and(|covered| covered <= at);
         // At the first poll the time has just begun: a look at the clock is saved, for most calls the only one.
         let is_first = !std::mem::replace(&mut self.polled, true);
         !(is_first && is_covered) && self.look(at, is_first, is_covered, cx)

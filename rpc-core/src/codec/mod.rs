@@ -85,10 +85,13 @@ impl fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
+/// The number of [`Protobuf`].
+pub(crate) const PROTOBUF: u8 = 0;
+
 // Otherwise the compiler would speak of prost's trait, and not of what to do.
 #[diagnostic::do_not_recommend]
 impl<T: Message> Codec<T> for Protobuf {
-    const ID: u8 = 0;
+    const ID: u8 = PROTOBUF;
     const NAME: &'static str = "protobuf";
 
     fn encode(value: &T, out: &mut BytesMut) -> Result<(), CodecError> {

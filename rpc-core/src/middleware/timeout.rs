@@ -27,7 +27,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::call::request::{Deadline, Source};
-use crate::call::wait::{Alarm, Cover, will_wake_at};
+use crate::call::wait::{Alarm, Cover, will_not_wake, will_wake_at};
 use crate::call::{MethodDescriptor, Request, Response};
 use crate::context::now;
 use crate::status::Status;
@@ -114,6 +114,12 @@ struct Kept {
     alarm: Alarm,
 }
 
+impl Drop for Kept {
+    fn drop(&mut self) {
+        will_not_wake();
+    }
+}
+
 pin_project! {
     /// The future of a [`Timeout`].
     #[must_use = "futures do nothing unless polled"]
@@ -134,9 +140,9 @@ impl<F: Future<Output = Result<Response, Status>>> Future for TimeoutFuture<F> {
         let Some(Kept { deadline, method, alarm }) = this.kept else { return this.inner.poll(cx) };
         let cover = Cover::begin();
         let polled = this.inner.poll(cx);
-        let is_covered = cover.end();
+        let covered = cover.end();
         match polled {
-            Poll::Pending if alarm.rings(deadline.at, is_covered, cx) => {
+            Poll::Pending if alarm.rings(deadline.at, covered, cx) => {
                 Poll::Ready(Err(deadline.status(method.path)))
             }
             Poll::Pending => {
@@ -157,7 +163,7 @@ fn limited(response: Response, deadline: Deadline, path: &'static str) -> Respon
     response.map_stream(|items| {
         let mut alarm = Alarm::default();
         items.around(move |ask, cx| match ask(cx) {
-            Poll::Pending if alarm.rings(deadline.at, false, cx) => {
+            Poll::Pending if alarm.rings(deadline.at, None, cx) => {
                 Poll::Ready(Some(Err(deadline.status(path))))
             }
             // One that always has an item is stopped as well.

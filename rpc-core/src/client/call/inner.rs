@@ -8,16 +8,15 @@ use bytes::Bytes;
 
 use crate::call::items::{decode_replies, encode_requests};
 use crate::call::method::{Carried, codec_names};
-use crate::call::moment::{Moment, lend};
 use crate::call::request::{Deadline, Source, Upload};
 use crate::call::response::Took;
 use crate::call::wait::{Alarm, Cover};
 use crate::call::{BoxFuture, CodecFns, CodecInfo, Method, Payload, Request, Response};
 use crate::client::channel::Channel;
-use crate::client::exchange::{Begun, First, Sending};
+use crate::client::exchange::{Begun, Clock, First, Sending};
 use crate::client::stack::enter;
-use crate::codec::CodecError;
 use crate::codec::body::{Scratch, body, body_in};
+use crate::codec::{CodecError, PROTOBUF};
 use crate::context::{Context, Registration, now};
 use crate::metadata::Metadata;
 use crate::status::{Certainty, Hop, Status};
@@ -125,15 +124,15 @@ impl<M: Method> Inner<M> {
             (Way::Layered, Some(call)) => call.as_mut().poll(cx),
             (Way::New, _) => {
                 let polled = self.first(cx);
-                let is_covered = cover.end();
+                let covered = cover.end();
                 return match polled {
-                    Poll::Pending => self.wait(is_covered, cx).map(Err),
+                    Poll::Pending => self.wait(covered, cx).map(Err),
                     Poll::Ready(result) => Poll::Ready(self.at_once(result)),
                 };
             }
             _ => Poll::Ready(Err(Status::internal("a call was polled after it had completed"))),
         };
-        let is_covered = cover.end();
+        let covered = cover.end();
         match polled {
             Poll::Ready(Ok(Response { body, stream, metadata, took })) => {
                 self.end();
@@ -143,7 +142,7 @@ impl<M: Method> Inner<M> {
                 self.end();
                 Poll::Ready(Err(status))
             }
-            Poll::Pending => self.wait(is_covered, cx).map(Err),
+            Poll::Pending => self.wait(covered, cx).map(Err),
         }
     }
 
@@ -166,7 +165,7 @@ impl<M: Method> Inner<M> {
 
     /// Reckons the deadline and chooses the codec; which, and when that was.
     #[inline]
-    fn begin(&mut self) -> Result<(&'static CodecFns<M>, Moment), Status> {
+    fn begin(&mut self) -> Result<(&'static CodecFns<M>, Clock), Status> {
         let (channel, request) = (&*self.channel.inner, &mut self.sending.request);
         if let Some(status) = self.wrong.take() {
             return Err(status);
@@ -189,10 +188,7 @@ impl<M: Method> Inner<M> {
             self.beginning = Beginning::within(limit, started);
         }
         if deadline.is_some_and(|deadline| deadline.at <= started) {
-            return Err(Status::deadline_exceeded(format!(
-                "the time was up before {} was sent",
-                request.method.path
-            )));
+            return Err(request.unsent_in_time());
         }
         if let Some(status) = request.context.status() {
             return Err(status);
@@ -201,7 +197,7 @@ impl<M: Method> Inner<M> {
         request.deadline = deadline;
         // A hop that is being tried again from above must not be tried again from here as well.
         request.marks.is_retry = request.context.is_retry();
-        Ok((codec, Moment { now: started, remaining }))
+        Ok((codec, Clock { now: started, remaining }))
     }
 
     /// Begins: encodes the message, and sends it on its way.
@@ -217,21 +213,25 @@ impl<M: Method> Inner<M> {
                 if let Err(status) = carry(codec, message, &mut sending.request) {
                     return Poll::Ready(Err(status));
                 }
-                self.send(codec, First { clock, body: None }, cx)
+                self.send(codec, First::default(), cx)
             }
             None => {
                 // A short message is copied to the connection at once, and needs no memory of its own.
                 let mut scratch = Scratch::take();
-                let body = match encode_short(codec, message.as_ref(), &mut scratch) {
-                    Ok(None) => Some(&scratch.buffer()[..]),
+                let first = match encode_short(codec, message.as_ref(), &mut scratch) {
+                    // What is short is encoded in no time; by a codec of the user's who knows.
+                    Ok(None) => First {
+                        clock: (codec.info.id == PROTOBUF).then_some(clock),
+                        body: Some(scratch.buffer()),
+                    },
                     Ok(Some(long)) => {
                         sending.request.body = long;
                         *message = None;
-                        None
+                        First::default()
                     }
                     Err(status) => return Poll::Ready(Err(status)),
                 };
-                let sent = self.send(codec, First { clock, body }, cx);
+                let sent = self.send(codec, first, cx);
                 scratch.give_back();
                 sent
             }
@@ -240,8 +240,7 @@ impl<M: Method> Inner<M> {
                     return Poll::Ready(Err(status));
                 }
                 self.way = Way::Layered;
-                let call = self.layered.insert(enter(layers, &mut sending.request));
-                lend(clock, sending.request.deadline(), || call.as_mut().poll(cx))
+                self.layered.insert(enter(layers, &mut sending.request)).as_mut().poll(cx)
             }
         }
     }
@@ -256,7 +255,7 @@ impl<M: Method> Inner<M> {
     ) -> Poll<Result<Response, Status>> {
         self.way = Way::Bare;
         let (to, message) = (&self.channel.inner.destination, &self.message);
-        match self.sending.begin(to, Some(first), cx) {
+        match self.sending.begin(to, first, cx) {
             Begun::Waits => Poll::Pending,
             Begun::Handed => Poll::Ready(Ok(Response::default())),
             Begun::Other => self.sending.poll(to, &|| again::<M>(Some(codec), message.as_ref()), cx),
@@ -265,21 +264,21 @@ impl<M: Method> Inner<M> {
 
     /// What ends a call that is pending.
     #[inline(always)]
-    fn wait(&mut self, is_covered: bool, cx: &mut TaskContext<'_>) -> Poll<Status> {
+    fn wait(&mut self, covered: Option<Instant>, cx: &mut TaskContext<'_>) -> Poll<Status> {
         let request = &self.sending.request;
         if let Poll::Ready(status) = request.context.poll_cancelled(cx, &mut self.cancelled) {
             self.abandon();
             return Poll::Ready(status);
         }
         if let Some(beginning) = &mut self.beginning
-            && beginning.alarm.rings(beginning.by, false, cx)
+            && beginning.alarm.rings(beginning.by, None, cx)
         {
             let status = beginning.late(M::descriptor().path);
             self.abandon();
             return Poll::Ready(status);
         }
         match request.deadline {
-            Some(deadline) if self.alarm.rings(deadline.at, is_covered, cx) => {
+            Some(deadline) if self.alarm.rings(deadline.at, covered, cx) => {
                 let mut status = late::<M>(deadline, now());
                 if self.way == Way::Bare {
                     status = self.sending.late(&self.channel.inner.destination, status);

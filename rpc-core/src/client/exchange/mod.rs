@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::call::moment::{Moment, lent};
 use crate::call::response::Took;
-use crate::call::wait::will_wake_at;
+use crate::call::wait::{will_not_wake, will_wake_at};
 use crate::call::{Request, Response, Shape};
 use crate::client::destination::{Chosen, Destination};
 use crate::client::endpoint::{Endpoint, Lease};
@@ -24,7 +23,7 @@ use crate::wire::{RequestHead, ResponseHead};
 
 mod rare;
 
-use rare::{Rare, connect};
+use rare::{Rare, connect, failed};
 
 pub(crate) use rare::from_peer;
 
@@ -74,13 +73,21 @@ pub(crate) enum Begun {
 }
 
 /// What the first poll of a call has at hand.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct First<'a> {
-    /// The last look at the clock.
-    pub(crate) clock: Moment,
+    /// The last look at the clock, if nothing has been done since.
+    pub(crate) clock: Option<Clock>,
     /// The body, if the request does not have it: it is copied to the connection, or to the request if it cannot be sent
     /// at once.
     pub(crate) body: Option<&'a [u8]>,
+}
+
+/// A look at the clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) now: Instant,
+    /// What remained until the deadline, if that was known without reckoning.
+    pub(crate) remaining: Option<Duration>,
 }
 
 /// Makes the body of a request once more that was lent for its first attempt.
@@ -103,6 +110,7 @@ impl Sending {
     /// Gives the call up: it is cancelled at the peer.
     #[cold]
     pub(crate) fn give_up(&mut self) {
+        will_not_wake();
         self.is_new = false;
         if let Some(exchange) = self.exchange.take()
             && let Some(ended) = exchange.cancel(self.request.deadline())
@@ -140,19 +148,14 @@ impl Sending {
 
     /// Puts the call on a connection, if one can be named without waiting.
     #[inline]
-    pub(crate) fn begin(
-        &mut self,
-        to: &Destination,
-        first: Option<First<'_>>,
-        cx: &TaskContext<'_>,
-    ) -> Begun {
+    pub(crate) fn begin(&mut self, to: &Destination, first: First<'_>, cx: &TaskContext<'_>) -> Begun {
         self.is_new = false;
         match self.link(to) {
             Some(link) => self.start(link, to, first, cx),
             None => {
                 // Whom the balancer chose is not usable any more: that is no call of theirs.
                 self.at = None;
-                self.keep(first.and_then(|first| first.body));
+                self.keep(first.body);
                 self.rare = Some(connect(to, &self.request));
                 Begun::Other
             }
@@ -165,7 +168,7 @@ impl Sending {
         &mut self,
         link: Arc<Link>,
         to: &Destination,
-        first: Option<First<'_>>,
+        First { clock, body: lent }: First<'_>,
         cx: &TaskContext<'_>,
     ) -> Begun {
         let request = &self.request;
@@ -173,9 +176,17 @@ impl Sending {
             self.rare = Some(self.start_streamed(link, to));
             return Begun::Other;
         }
-        let (now, remaining, lent) = match first {
-            Some(First { clock: Moment { now, remaining }, body }) => (now, remaining, body),
-            None => (now(), None, None),
+        let Clock { now, remaining } = match clock {
+            Some(clock) => clock,
+            None => {
+                let now = now();
+                if request.deadline().is_some_and(|deadline| deadline <= now) {
+                    // Whatever took so long: layers, an encoder, or the way to a connection.
+                    self.rare = Some(failed(request.unsent_in_time()));
+                    return Begun::Other;
+                }
+                Clock { now, remaining: None }
+            }
         };
         let trace = request.trace().map(|trace| trace.to_bytes());
         let head = head(request, remaining, trace.as_ref());
@@ -286,7 +297,7 @@ fn reply(started: Instant, head: ResponseHead, body: Bytes, at: Instant) -> Resp
 impl Drop for Sending {
     #[inline]
     fn drop(&mut self) {
-        if self.exchange.is_some() {
+        if self.exchange.is_some() || self.rare.is_some() {
             self.give_up();
         }
     }
@@ -300,8 +311,7 @@ impl Future for EndpointCall {
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let Self { to, sending } = &mut *self;
         if sending.is_new {
-            let first = lent(sending.request.deadline()).map(|clock| First { clock, body: None });
-            match sending.begin(to, first, cx) {
+            match sending.begin(to, First::default(), cx) {
                 Begun::Waits => return Poll::Pending,
                 Begun::Handed => return Poll::Ready(Ok(Response::default())),
                 Begun::Other => {}

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::task::coop;
 
-use super::{Again, Begun, Sending, head, reply};
+use super::{Again, Begun, First, Sending, head, reply};
 use crate::call::response::Took;
 use crate::call::wait::will_wake_at;
 use crate::call::{BoxFuture, Request, Response, Shape};
@@ -69,7 +69,7 @@ impl Sending {
                         self.rare = None;
                         self.at = at;
                         self.lease = line.lease;
-                        begun = self.start(line.link, to, None, cx);
+                        begun = self.start(line.link, to, First::default(), cx);
                     }
                     Poll::Ready(Err(status)) => self.rare = Some(failed(status)),
                     Poll::Pending => {
@@ -263,7 +263,7 @@ impl Sending {
     }
 }
 
-fn failed(status: Status) -> Box<Rare> {
+pub(super) fn failed(status: Status) -> Box<Rare> {
     Box::new(Rare::Failed(status))
 }
 
