@@ -50,6 +50,15 @@ fn none_alive(whose: &str, runtime: &Runtime) {
     }
 }
 
+/// In a debug build handlers soon count as slow, and get tasks. With this variable none does, so that what a release build
+/// does nearly all the time is tested as well (`tests/run` runs both).
+fn in_place<L>(builder: Builder<L>) -> Builder<L> {
+    match std::env::var_os("COURIER_TESTS_IN_PLACE") {
+        Some(_) => builder.in_place(secs(10)),
+        None => builder,
+    }
+}
+
 impl Bench {
     /// Runs a future on the servers' runtime.
     pub(crate) async fn on_server<F>(&self, future: F) -> F::Output
@@ -76,12 +85,13 @@ impl Bench {
         L::Service: Service<Request, Response = Response, Error = Status> + Clone + Send + Sync + 'static,
         <L::Service as Service<Request>>::Future: Send + 'static,
     {
+        let builder = in_place(builder);
         self.on_server(async move { builder.bind("127.0.0.1:0").await.unwrap() }).await
     }
 
     /// Starts a server here.
     pub(crate) async fn serve_at(&self, builder: Builder, address: &str) -> Server {
-        let address = address.to_owned();
+        let (builder, address) = (in_place(builder), address.to_owned());
         self.on_server(async move { builder.bind(address).await.unwrap() }).await
     }
 

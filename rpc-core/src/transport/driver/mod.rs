@@ -514,7 +514,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_closed_ends_with_its_last_call() {
         let server = Server::builder().bind("memory://closing").await.unwrap();
-        let (io, _) = DefaultConnector.connect(&server.local_addr()).await.unwrap();
+        let (io, _) = DefaultConnector.connect(server.local_addr()).await.unwrap();
         let link = Link::new(connection(Role::Connector, &Config::default()), Peer::new("there".to_owned()));
         let driver = tokio::spawn(Driver::new(io, link.clone(), Nobody));
         link.established().await.unwrap();
