@@ -54,6 +54,8 @@ struct Run {
 struct Batch {
     /// When the last one ended.
     last: Instant,
+    /// Whether tasks were started since.
+    is_old: bool,
     /// When the first byte of the last one's request came, and how long after that it ended: most of a batch came
     /// together, and a difference of times costs as much as the rest of this.
     received: Instant,
@@ -136,15 +138,14 @@ impl Run {
         answers: &mut Answers,
     ) {
         let &mut Incoming { stream, ref mut head, ref mut body, oneway, end, received, deadline } = incoming;
-        if answers.is_empty() {
-            // All before got tasks: what is known of the time is old.
-            self.batch = None;
-        }
         let batch = self.batch.get_or_insert_with(|| {
             let at = now();
             let after = at.saturating_duration_since(received);
-            Batch { last: at, received, after, until: at.checked_add(route.in_place) }
+            Batch { last: at, is_old: false, received, after, until: at.checked_add(route.in_place) }
         });
+        if batch.is_old {
+            batch.look();
+        }
         // Handlers that run one after the other share a look at the clock.
         let started = batch.last;
         if batch.received != received {
@@ -185,7 +186,7 @@ impl Run {
             return answers.push(stream, call.too_late());
         }
         if over || route.in_place.is_zero() || route.is_slow() {
-            return Task::start(link, route, call, Start::Request(arrived));
+            return self.start(link, route, call, Start::Request(arrived));
         }
         // The task that a pending handler gets polls it at once, and so leaves the right waker.
         let handled =
@@ -207,16 +208,24 @@ impl Run {
         match handled.complete(&mut self.reply) {
             // A call with streams has a task all the same: what belongs to it has to end with it.
             Handled::Done(result) if call.lane.is_some() || matches!(&result, Ok(ok) if ok.is_stream()) => {
-                Task::start(link, route, call, Start::Future(Box::pin(std::future::ready(result))));
+                self.start(link, route, call, Start::Future(Box::pin(std::future::ready(result))));
             }
             Handled::Done(result) => {
                 route.counters.ended(result.is_ok(), took);
                 answers.push(stream, call.answer(result, queue, took));
                 self.spare = call.context;
             }
-            Handled::Pending(future) => Task::start(link, route, call, Start::Future(future)),
+            Handled::Pending(future) => self.start(link, route, call, Start::Future(future)),
             Handled::Encoded => {}
         }
+    }
+
+    /// Gives the call a task. What that takes is not the next one's time.
+    fn start(&mut self, link: &Arc<Link>, route: &Arc<Route>, call: Call, start: Start) {
+        if let Some(batch) = &mut self.batch {
+            batch.is_old = true;
+        }
+        Task::start(link, route, call, start);
     }
 
     /// Counts a call that gave a reply: a round's calls of one method are entered together.
@@ -234,6 +243,16 @@ impl Run {
                 }
             }
         }
+    }
+}
+
+impl Batch {
+    /// Looks at the clock again, in the middle of a round.
+    #[cold]
+    fn look(&mut self) {
+        let at = now();
+        self.after += at.saturating_duration_since(self.last);
+        (self.last, self.is_old) = (at, false);
     }
 }
 
