@@ -1,13 +1,15 @@
 //! The task that accepts connections, and what all connections of a server share.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
 use crate::call::{BoxFuture, Peer};
@@ -56,12 +58,7 @@ impl Shared {
     }
 
     /// Serves a connection in a task of its own.
-    pub(crate) fn serve(
-        self: &Arc<Self>,
-        io: BoxIo,
-        peer: Peer,
-        permit: Option<tokio::sync::OwnedSemaphorePermit>,
-    ) {
+    pub(crate) fn serve(self: &Arc<Self>, io: BoxIo, peer: Peer, permit: Option<OwnedSemaphorePermit>) {
         let link = Link::new(connection(Role::Acceptor, &self.config), peer);
         let key = {
             let mut connections = self.connections();
@@ -72,11 +69,7 @@ impl Shared {
         };
         let driver = Driver::new(io, link, Serving::new(self.router.clone()));
         let registration = Registration { shared: self.clone(), key };
-        let task = tokio::spawn(async move {
-            // Held until the driver is gone, however it ends.
-            let _registered = (registration, permit);
-            driver.await;
-        });
+        let task = tokio::spawn(Served { driver, _registration: registration, _permit: permit });
         if let Some(entry) = self.connections().open.get_mut(key) {
             entry.1 = Some(task.abort_handle());
         }
@@ -124,6 +117,23 @@ impl Shared {
             .collect();
         snapshot.methods.sort_by_key(|method| method.path);
         snapshot
+    }
+}
+
+/// The task of a connection. Not an async block, which would have room for two drivers: where it waits, and where it was
+/// when it was made.
+struct Served {
+    driver: Driver<Serving>,
+    // Held until the driver is gone, however it ends.
+    _registration: Registration,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Future for Served {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        Pin::new(&mut self.driver).poll(cx)
     }
 }
 
