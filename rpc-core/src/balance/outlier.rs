@@ -135,9 +135,14 @@ struct Rate<'a> {
     rate: f64,
 }
 
+/// The shortest interval.
+const LEAST: Duration = Duration::from_millis(100);
+
 impl Detector {
     /// A detector whose first interval begins now.
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(mut config: Config, now: Instant) -> Self {
+        // An interval of nothing would be swept all the time.
+        config.interval = config.interval.max(LEAST);
         let first = after(now, config.interval);
         Self { config, interval_ends: first, next: first }
     }

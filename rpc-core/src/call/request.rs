@@ -339,7 +339,10 @@ impl Request {
     /// Notes a server that the call has failed at.
     #[cold]
     pub(crate) fn add_tried(&mut self, mark: u64) {
-        self.extras.get_or_insert_default().tried.push(mark);
+        let tried = &mut self.extras.get_or_insert_default().tried;
+        if !tried.contains(&mark) {
+            tried.push(mark);
+        }
     }
 
     /// Whether the call waits, up to its deadline, while no endpoint is usable, in place of failing at once.

@@ -16,6 +16,9 @@ pub struct Backoff {
     pub max: Duration,
 }
 
+/// The least wait, however short it is set.
+const LEAST: Duration = Duration::from_millis(1);
+
 impl Default for Backoff {
     fn default() -> Self {
         Self { base: Duration::from_millis(100), factor: 1.6, max: Duration::from_secs(10) }
@@ -25,7 +28,8 @@ impl Default for Backoff {
 impl Backoff {
     pub(super) fn wait(&self, failures: u32, random: f64) -> Duration {
         let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
-        let wait = self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent);
+        let base = self.base.max(LEAST).as_secs_f64();
+        let wait = base * self.factor.max(1.0).powi(exponent);
         let wait = wait.min(self.max.as_secs_f64()) * (0.8 + 0.4 * random);
         Duration::try_from_secs_f64(wait).unwrap_or(self.max)
     }

@@ -409,8 +409,13 @@ where
     pub fn build(mut self) -> Result<Channel, BuildError> {
         let target = std::mem::replace(&mut self.target, Ok(local().into())).map_err(BuildError::Target)?;
         let router = Router::new(std::mem::take(&mut self.services)).map_err(BuildError::Services)?;
+        let resolved = self.resolved(&target);
+        if resolved.is_some() && self.settings.pool.idle_timeout.is_some() {
+            // The servers of a name are kept connected: the last connection to one would be made again at once.
+            self.settings.pool.min_idle = self.settings.pool.min_idle.max(1);
+        }
         let making = Making::new(self.connector.clone(), &self.settings, router);
-        let destination = match self.resolved(&target) {
+        let destination = match resolved {
             Some((name, resolver)) => {
                 let settings = self.settings.cluster.clone();
                 Destination::many(Cluster::new(name, resolver, self.balancer.clone(), making, settings))

@@ -75,6 +75,14 @@ struct State {
     resting: Option<(Instant, Status)>,
 }
 
+impl State {
+    /// A server has answered: what failed before it did is of no account.
+    fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.failure = None;
+    }
+}
+
 /// A connection for a call.
 pub(crate) struct Line {
     pub(crate) link: Arc<Link>,
@@ -93,6 +101,7 @@ pub(crate) struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.endpoint.0.lock().shelf.put_back(&self.link, now());
+        self.endpoint.0.changed.notify_waiters();
     }
 }
 
@@ -103,6 +112,14 @@ impl Connection for Arc<Link> {
 
     fn calls(&self) -> usize {
         self.lock().wire.calls()
+    }
+
+    fn begun(&self) -> u64 {
+        self.lock().wire.begun()
+    }
+
+    fn has_answered(&self) -> bool {
+        self.lock().wire.has_answered()
     }
 
     fn is_broken(&self) -> bool {
@@ -133,6 +150,11 @@ pub(crate) struct Making {
 }
 
 impl Making {
+    /// Whether a call has its connection for itself.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.pool.exclusive
+    }
+
     pub(crate) fn new(connector: Arc<dyn Connector>, settings: &Settings, router: Router) -> Arc<Self> {
         // To the caller it is all one whether a server cannot be reached or does not say a word.
         let mut config = settings.config.clone();
@@ -146,7 +168,7 @@ impl Making {
 impl Endpoint {
     pub(crate) fn new(address: Address, making: Arc<Making>) -> Self {
         let pool = &making.pool;
-        let line = pool.exclusive.then(|| Arc::new(Semaphore::new(pool.most())));
+        let line = pool.exclusive.then(|| Arc::new(Semaphore::new(pool.most().min(Semaphore::MAX_PERMITS))));
         Self::of(Other::Server(address, making), line)
     }
 
@@ -362,7 +384,9 @@ impl Inner {
             return Step::Ready(link);
         }
         let resting = state.resting.clone().filter(|(until, _)| at < *until);
-        if resting.is_none() && state.shelf.may_dial(&making.pool, state.dials.len(), at) {
+        // The first one is enough for all who wait for it.
+        let awaited = !making.pool.exclusive && matches!(choice, Choice::Nothing) && !state.dials.is_empty();
+        if resting.is_none() && !awaited && state.shelf.may_dial(&making.pool, state.dials.len(), at) {
             self.dial(&mut state);
         }
         match (choice, resting) {
@@ -375,17 +399,18 @@ impl Inner {
     /// Takes out the connections that take no more calls. Calls that are under way on them may finish.
     fn sweep(&self, state: &mut State, at: Instant) {
         for link in state.shelf.sweep() {
-            let failed = {
-                let link = link.lock();
-                let silent = !link.wire.is_established();
-                link.wire.error().filter(|_| silent).map(ToString::to_string)
+            let (said_nothing, answered, error) = {
+                let wire = &link.lock().wire;
+                let error = wire.error().map_or("it takes no calls".to_owned(), ToString::to_string);
+                (!wire.is_established() && wire.error().is_some(), wire.has_answered(), error)
             };
-            match failed {
-                Some(error) => self.rest(state, &error, at),
-                None => {
-                    state.failures = 0;
-                    state.failure = None;
-                }
+            if said_nothing || (!answered && state.failures > 0) {
+                self.rest(state, &error, at);
+            } else if answered {
+                state.forget_failures();
+            } else {
+                // It said hello and went. Once that may be chance; one that does it again and again must not be run over.
+                (state.failures, state.failure) = (1, Some(error));
             }
         }
         // A task that ended without a word was ended with its runtime.
@@ -403,11 +428,16 @@ impl Inner {
     }
 
     fn rest(&self, state: &mut State, error: &str, at: Instant) {
+        if state.shelf.connections().any(Connection::has_answered) {
+            state.forget_failures();
+        }
         state.failures = state.failures.saturating_add(1);
         state.failure = Some(error.to_owned());
         let backoff = self.making().map_or_else(Backoff::default, |making| making.backoff);
         let wait = backoff.wait(state.failures, fastrand::f64());
-        state.resting = Some((at + wait, self.unreachable(error)));
+        // A wait beyond the end of time is a long one.
+        let until = at.checked_add(wait).unwrap_or(at + LONG);
+        state.resting = Some((until, self.unreachable(error)));
     }
 
     fn unreachable(&self, error: &str) -> Status {
@@ -459,6 +489,7 @@ impl Drop for Inner {
 
 /// Makes a connection and puts it on the shelf. It does not keep the endpoint alive.
 async fn connect(endpoint: Weak<Inner>) {
+    let _ended = Ended(endpoint.clone());
     let attempt = endpoint.upgrade().and_then(|inner| {
         let Other::Server(address, making) = &inner.other else { return None };
         let limit = making.connect_timeout;
@@ -492,8 +523,26 @@ async fn connect(endpoint: Weak<Inner>) {
             inner.rest(&mut state, &error, now());
         }
     }
-    drop(state);
-    inner.changed.notify_waiters();
+}
+
+/// The end of an attempt, whatever it is: also one by a panic, or with its runtime. Those who wait are told.
+struct Ended(Weak<Inner>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let mut state = inner.lock();
+        let under_way = state.dials.len();
+        if let Some(own) = tokio::task::try_id() {
+            state.dials.retain(|dial| dial.id() != own);
+        }
+        if state.dials.len() < under_way && std::thread::panicking() {
+            state.shelf.dial_failed();
+            inner.rest(&mut state, "the connector panicked", now());
+        }
+        drop(state);
+        inner.changed.notify_waiters();
+    }
 }
 
 /// Lets the groom know of a connection that takes no more calls. Ends with it.
@@ -515,6 +564,10 @@ async fn groom(endpoint: Weak<Inner>) {
         let due = {
             let mut state = inner.lock();
             inner.sweep(&mut state, at);
+            if state.shelf.connections().any(Connection::has_answered) {
+                // It may be closed now, for it is idle or old, and not for any failure.
+                state.forget_failures();
+            }
             let groomed = {
                 let dialing = state.dials.len();
                 state.shelf.groom(&making.pool, dialing, at)

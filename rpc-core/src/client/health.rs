@@ -20,7 +20,7 @@
 
 use std::fmt;
 use std::future::pending;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Channel;
 use crate::context::{now, sleep_until};
@@ -47,6 +47,8 @@ pub struct HealthWatch {
     /// What was said last.
     said: Option<State>,
     failures: u32,
+    /// When to ask again.
+    retry_at: Option<Instant>,
     /// The server has no such service, so nothing will change.
     is_silent: bool,
 }
@@ -55,7 +57,7 @@ impl HealthWatch {
     /// Watches this service of the server that the channel goes to; the empty name is the server as a whole.
     pub fn new(channel: Channel, service: impl Into<String>) -> Self {
         let (client, service) = (HealthClient::new(channel), service.into());
-        Self { client, service, stream: None, said: None, failures: 0, is_silent: false }
+        Self { client, service, stream: None, said: None, failures: 0, retry_at: None, is_silent: false }
     }
 
     /// Waits until the server is known to want calls, or not to, or until that has changed.
@@ -75,10 +77,9 @@ impl HealthWatch {
         if self.is_silent {
             return pending().await;
         }
-        if self.failures > 0 && self.stream.is_none() {
-            let factor = 1.6_f64.powi(i32::try_from(self.failures.min(16)).unwrap_or(16) - 1);
-            let rest = FIRST.mul_f64(factor).min(MOST).mul_f64(0.8 + 0.4 * fastrand::f64());
-            sleep_until(now() + rest).await;
+        if let Some(at) = self.retry_at {
+            sleep_until(at).await;
+            self.retry_at = None;
         }
         let stream = match &mut self.stream {
             Some(stream) => stream,
@@ -106,6 +107,16 @@ impl HealthWatch {
 
     fn failed(&mut self, status: &Status) -> State {
         self.stream = None;
+        let state = self.state_after(status);
+        if self.failures > 0 {
+            let factor = 1.6_f64.powi(i32::try_from(self.failures.min(16)).unwrap_or(16) - 1);
+            let rest = FIRST.mul_f64(factor).min(MOST).mul_f64(0.8 + 0.4 * fastrand::f64());
+            self.retry_at = Some(now() + rest);
+        }
+        state
+    }
+
+    fn state_after(&mut self, status: &Status) -> State {
         match status.code() {
             Code::Unimplemented => {
                 tracing::info!(%status, "the server has no health service, and is taken to be well");

@@ -1,7 +1,11 @@
 //! The keeper of a name: follows the resolver, keeps the members connected, and publishes whom to choose from.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -13,13 +17,47 @@ use crate::client::cluster::{GRACE, Published, Shared};
 use crate::client::endpoint::Endpoint;
 use crate::context::{now, sleep_until};
 use crate::discovery::{Instance, Snapshot, Watch};
+use crate::middleware::catch_panic::caught;
 use crate::status::{Code, Status};
 
 /// After a resolver has ended or could not be made, the next one is made no sooner than this.
 const REBUILD: Duration = Duration::from_secs(1);
 
+/// That there is a keeper, for as long as there is one. Whoever waits for it hears of its end, which may be that of its
+/// runtime, and makes another.
+pub(super) struct Office(pub(super) Arc<Shared>);
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        self.0.is_kept.store(false, Relaxed);
+        self.0.changed.notify_waiters();
+    }
+}
+
 /// The task. Ends with the cluster.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(office: Office) {
+    loop {
+        let mut keeping = Box::pin(keep(office.0.clone()));
+        // What resolvers, filters and balancers do is the user's code.
+        let kept = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| keeping.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        });
+        if let Err(panic) = kept.await {
+            let status = caught("choosing a server", &*panic);
+            let before = office.0.published.load();
+            let (members, all, picker) = (before.members.clone(), before.all.clone(), before.picker.clone());
+            // Whoever could be chosen still can be.
+            let failure = picker.is_none().then(|| office.0.nobody(status.message()));
+            office.0.publish(Published { members, picker, failure, all });
+        }
+        drop(keeping);
+        tokio::time::sleep(REBUILD).await;
+    }
+}
+
+/// Keeps the cluster. Ends only by a panic.
+async fn keep(shared: Arc<Shared>) {
     let mut keeper = Keeper::new(shared);
     loop {
         match keeper.shared.resolver.build(&keeper.shared.name) {
@@ -183,26 +221,31 @@ impl Keeper {
         let mut all: Vec<Arc<Member>> = self.present().map(|kept| kept.member.clone()).collect();
         // The picker is to find the same order each time, whatever the map's is.
         all.sort_by(|a, b| a.instance.id.cmp(&b.instance.id));
-        let mut ready: Vec<Arc<Member>> = Vec::new();
-        let (mut connecting, mut failure) = (false, None);
+        let (mut ready, mut connecting, mut failure) = (false, false, None);
         for member in &all {
             match member.readiness.now() {
-                Ready::Yes => ready.push(member.clone()),
+                Ready::Yes => ready = true,
                 Ready::Connecting => connecting = true,
                 Ready::No(status) => failure = Some(status),
             }
         }
-        let endpoints: Vec<balance::Endpoint> = ready.iter().map(|member| as_endpoint(member)).collect();
+        // Those that cannot be reached, or not yet, count among those that are not well.
+        let here = |endpoint: balance::Endpoint| match endpoint.standing() {
+            Standing::Unknown => endpoint.with_standing(Standing::Unreachable),
+            _ => endpoint,
+        };
+        let endpoints: Vec<balance::Endpoint> = all.iter().map(|member| here(as_endpoint(member))).collect();
         let eligible = balance::eligible(&endpoints, at, self.shared.settings.panic_threshold);
-        let members: Vec<Arc<Member>> = eligible.iter().filter_map(|&at| ready.get(at).cloned()).collect();
-        let endpoints: Vec<balance::Endpoint> =
-            eligible.iter().filter_map(|&at| endpoints.get(at).cloned()).collect();
+        let (members, endpoints): (Vec<Arc<Member>>, Vec<balance::Endpoint>) = eligible
+            .iter()
+            .filter_map(|&at| Some((all.get(at)?.clone(), endpoints.get(at)?.clone())))
+            .unzip();
         let before = self.shared.published.load();
         let picker = (!endpoints.is_empty())
             .then(|| self.shared.balancer.build(&endpoints, before.picker.as_deref(), at));
         let failure = match (picker.is_some(), connecting, failure) {
             (true, ..) | (_, true, _) => None,
-            (_, _, Some(status)) if ready.is_empty() => Some(status),
+            (_, _, Some(status)) if !ready => Some(status),
             _ if !all.is_empty() => Some(self.shared.nobody("none of its servers wants calls")),
             _ if self.listed => Some(self.shared.nobody("it has no servers at the moment")),
             _ => self.failure.as_ref().map(|status| {

@@ -62,7 +62,12 @@ impl Member {
     /// A call has failed here: the keeper is told when it is one too many.
     pub(crate) fn failed(&self) {
         let failures = self.load.consecutive_failures();
-        if self.patience > 0 && failures >= self.patience && self.load.ejected_until().is_none() {
+        if self.patience > 0
+            && failures.is_multiple_of(self.patience)
+            && (failures / self.patience).is_power_of_two()
+            && self.load.ejected_until().is_none()
+        {
+            // Now and then only: whoever may not be ejected, for too many are, goes on failing.
             self.readiness.news.notify_one();
         }
     }
@@ -127,8 +132,11 @@ pub(super) async fn tend(
                 }
             }
         };
-        // Whoever is there now may be well, or another process: what is known is out of date.
-        load.forget();
+        // Whoever is there now may be well, or another process: what is known is out of date, and what was held against it.
+        match load.ejected_until() {
+            Some(_) => load.uneject(now()),
+            None => load.forget(),
+        }
         match &health {
             #[cfg(feature = "macros")]
             Some(service) => {

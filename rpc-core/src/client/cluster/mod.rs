@@ -18,6 +18,8 @@ mod keeper;
 pub(super) mod member;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ use crate::context::now;
 use crate::discovery::Filter;
 use crate::discovery::resolver::{self, Name};
 use crate::metadata::Metadata;
-use crate::status::{Certainty, Status};
+use crate::status::{Certainty, Code, Status};
 
 /// The servers behind a name.
 pub(crate) struct Cluster {
@@ -73,8 +75,10 @@ struct Shared {
     making: Arc<Making>,
     settings: Settings,
     published: ArcSwap<Published>,
-    /// Told after each publication.
+    /// Told after each publication, and at the end of a keeper.
     changed: Notify,
+    /// Whether there is a keeper.
+    is_kept: AtomicBool,
 }
 
 /// Whom to choose from, at one moment.
@@ -135,12 +139,18 @@ impl Cluster {
             settings,
             published: ArcSwap::from_pointee(nothing),
             changed: Notify::new(),
+            is_kept: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared), keeper: Mutex::new(None) }
     }
 
     /// A server for this call, if the picker has one.
     pub(crate) fn choose(&self, request: &Request) -> Option<Chosen> {
+        // Without a keeper nothing of it is up to date. And where a call must wait in line for its connection, it is chosen
+        // for once: a picker that goes round must not be asked twice.
+        if !self.shared.is_kept.load(Relaxed) || self.shared.making.is_exclusive() {
+            return None;
+        }
         let published = self.shared.published.load();
         let tried = request.tried();
         match published.choose(request.hash_key, request.metadata(), tried, request.marks.wait_for_ready) {
@@ -169,9 +179,18 @@ impl Cluster {
                 }
             };
             match chosen.endpoint().connected(false).await {
-                Ok(line) => return Ok(Connected { at: Some(chosen), line }),
+                Ok(line) => {
+                    // A call that is in no hurry goes only where a server has shown itself.
+                    if !wish.wait || line.link.established().await.is_ok() {
+                        return Ok(Connected { at: Some(chosen), line });
+                    }
+                }
+                // Its calls wait in line for its connections: that is our limit, and no failure of the server's.
+                Err(status) if status.code() == Code::ResourceExhausted => return Err(status),
                 Err(mut status) => {
-                    wish.tried.push(chosen.mark());
+                    if !wish.tried.contains(&chosen.mark()) {
+                        wish.tried.push(chosen.mark());
+                    }
                     chosen.failed(&mut status);
                     failures += 1;
                     if failures > MOVES && !wish.wait {
@@ -220,8 +239,8 @@ impl Cluster {
     /// Sees that there is a keeper. One whose runtime has ended is followed by another, on the runtime of this call.
     fn keep(&self) {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if keeper.as_ref().is_none_or(AbortHandle::is_finished) {
-            let task = tokio::spawn(keeper::run(self.shared.clone()));
+        if !self.shared.is_kept.swap(true, Relaxed) {
+            let task = tokio::spawn(keeper::run(keeper::Office(self.shared.clone())));
             *keeper = Some(task.abort_handle());
         }
     }

@@ -161,7 +161,12 @@ impl Sending {
             Ok(Head { head, body, at, end: true }) => Outcome::Answer { head, body, at },
             Err(End::Failed(status)) => Outcome::Failed(status),
             Err(End::Expired { sent }) => Outcome::Expired { sent },
-            Err(End::Ours(status) | End::Peer(status)) => return Ok(Err(status)),
+            Err(End::Ours(status)) => {
+                // That says nothing of the server.
+                self.at = None;
+                return Ok(Err(status));
+            }
+            Err(End::Peer(status)) => return Ok(Err(status)),
             Err(End::Done(_)) => return Ok(Err(Status::internal("an answer that ended before it began"))),
         };
         self.end(started, outcome, to, again)

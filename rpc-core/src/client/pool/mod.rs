@@ -55,7 +55,7 @@ pub struct Config {
     /// More connections without a call than this are closed at once. Default 8.
     pub max_idle: usize,
     /// A connection that has had no call for so long is closed. Default `None`: it is kept, and looked after by
-    /// keepalive.
+    /// keepalive. One connection to each server of a name is kept whatever this says, for they are kept connected.
     pub idle_timeout: Option<Duration>,
     /// A connection that is older is replaced; each lives up to 10 % shorter or longer, so that not all go at once.
     /// Default `None`.

@@ -13,6 +13,12 @@ pub(in crate::client) trait Connection: Clone {
     /// Calls under way on it.
     fn calls(&self) -> usize;
 
+    /// A number that grows with each call.
+    fn begun(&self) -> u64;
+
+    /// Whether the server has shown that it is there.
+    fn has_answered(&self) -> bool;
+
     /// Whether it broke, where it takes no calls.
     fn is_broken(&self) -> bool;
 
@@ -35,10 +41,14 @@ struct Entry<C> {
     connection: C,
     /// When it is too old.
     expires: Option<Instant>,
-    /// When it was last given to a call, or given back.
+    /// When it was last given to a call or given back, or was found to have been.
     used: Instant,
+    /// What had been begun, and was under way, when last looked at.
+    seen: (u64, usize),
     /// Whether a call has it for itself.
     taken: bool,
+    /// Made for a call that has not come for it yet.
+    awaited: bool,
 }
 
 /// What a call that wants a connection gets.
@@ -86,10 +96,19 @@ impl<C: Connection> Shelf<C> {
 
     /// A connection that was made. `random` is between 0 and 1.
     pub(in crate::client) fn put(&mut self, connection: C, config: &Config, now: Instant, random: f64) {
-        let expires =
-            config.max_lifetime.and_then(|limit| now.checked_add(limit.mul_f64(0.9 + 0.2 * random)));
+        // A limit beyond the end of time is none.
+        let limit =
+            |limit: Duration| Duration::try_from_secs_f64(limit.as_secs_f64() * (0.9 + 0.2 * random)).ok();
+        let expires = config.max_lifetime.and_then(limit).and_then(|limit| now.checked_add(limit));
         self.counts.opened += 1;
-        self.entries.push(Entry { connection, expires, used: now, taken: false });
+        self.entries.push(Entry {
+            connection,
+            expires,
+            used: now,
+            seen: (0, 0),
+            taken: false,
+            awaited: true,
+        });
     }
 
     /// An attempt to make one failed.
@@ -123,6 +142,7 @@ impl<C: Connection> Shelf<C> {
             let free = self.entries.iter_mut().filter(|entry| !entry.taken && !entry.is_old(now));
             let Some(entry) = free.max_by_key(|entry| entry.used) else { return Choice::Nothing };
             entry.taken = true;
+            entry.awaited = false;
             return Choice::Use(entry.connection.clone());
         }
         // An old one serves as long as there is no other.
@@ -144,6 +164,7 @@ impl<C: Connection> Shelf<C> {
         let Some((at, calls)) = least else { return Choice::Nothing };
         let entry = &mut self.entries[at];
         entry.used = now;
+        entry.awaited = false;
         let connection = entry.connection.clone();
         if calls < config.high_water { Choice::Use(connection) } else { Choice::Busy(connection) }
     }
@@ -207,9 +228,18 @@ impl<C: Connection> Shelf<C> {
 
     /// Closes what nobody uses. How many idle ones are left.
     fn close_idle(&mut self, config: &Config, now: Instant) -> usize {
+        for entry in &mut self.entries {
+            // Calls that are many come to a connection without the shelf.
+            let seen = (entry.connection.begun(), entry.connection.calls());
+            if std::mem::replace(&mut entry.seen, seen) != seen {
+                entry.used = now;
+            }
+            entry.awaited &= now.saturating_duration_since(entry.used) < AGAIN;
+        }
         let mut idle = self.entries.iter().filter(|entry| entry.is_idle()).count();
         while idle > config.min_idle {
             let oldest = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_idle());
+            let oldest = oldest.filter(|(_, entry)| !entry.awaited);
             let Some((at, entry)) = oldest.min_by_key(|(_, entry)| entry.used) else { break };
             let too_long =
                 config.idle_timeout.is_some_and(|limit| now.saturating_duration_since(entry.used) >= limit);

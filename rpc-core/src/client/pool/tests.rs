@@ -13,6 +13,7 @@ struct Fake(Rc<Inner>);
 struct Inner {
     name: u32,
     calls: Cell<usize>,
+    begun: Cell<u64>,
     usable: Cell<bool>,
     broken: Cell<bool>,
     closed: Cell<bool>,
@@ -21,7 +22,8 @@ struct Inner {
 impl Fake {
     fn new(name: u32) -> Self {
         let (calls, usable) = (Cell::new(0), Cell::new(true));
-        Self(Rc::new(Inner { name, calls, usable, broken: Cell::new(false), closed: Cell::new(false) }))
+        let (broken, closed, begun) = (Cell::new(false), Cell::new(false), Cell::new(0));
+        Self(Rc::new(Inner { name, calls, begun, usable, broken, closed }))
     }
 }
 
@@ -40,6 +42,14 @@ impl Connection for Fake {
 
     fn calls(&self) -> usize {
         self.0.calls.get()
+    }
+
+    fn begun(&self) -> u64 {
+        self.0.begun.get()
+    }
+
+    fn has_answered(&self) -> bool {
+        true
     }
 
     fn is_broken(&self) -> bool {

@@ -549,6 +549,16 @@ impl Connection {
         Grants { send: self.peer.stream_credit, receive: self.config.stream_credit }
     }
 
+    /// A number that grows with each call of ours.
+    pub fn begun(&self) -> u64 {
+        self.next_local
+    }
+
+    /// Whether the peer has answered our first ping: it is there, and works.
+    pub fn has_answered(&self) -> bool {
+        self.keepalive.srtt().is_some()
+    }
+
     /// Whether this side opened the stream, or would.
     #[inline]
     pub(crate) fn is_local(&self, id: StreamId) -> bool {
