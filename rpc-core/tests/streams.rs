@@ -10,7 +10,7 @@ use fastrand::Rng;
 use futures_util::stream;
 use proptest::prelude::*;
 use rpc_core::wire::Config;
-use rpc_core::{Server, Status, Streaming, service};
+use rpc_core::{Metadata, Server, Status, Streaming, service};
 
 #[service]
 trait Mirror {
@@ -210,4 +210,15 @@ fn a_call_waits_for_few_items_of_a_hundred_streams() {
         waited.sort_unstable();
         assert!(waited[25] <= 3_200 && waited[45] <= 5_000, "{waited:?}");
     });
+}
+
+#[tokio::test]
+async fn a_stream_of_nothing_has_metadata_behind_it_as_well() {
+    let mut items = Streaming::<u64>::empty().with_trailing_metadata(|| {
+        let mut metadata = Metadata::new();
+        metadata.insert("source", "cache").expect("a valid name");
+        metadata
+    });
+    assert!(items.next().await.is_none());
+    assert_eq!(items.trailing_metadata().and_then(|metadata| metadata.get("source")), Some("cache"));
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod attempts;
 mod callbacks;
 mod calls;
 mod cluster;
@@ -14,6 +15,7 @@ mod deadlines;
 mod death;
 mod discovery;
 mod drain;
+mod dropped;
 mod errors;
 mod generated;
 mod hostile;

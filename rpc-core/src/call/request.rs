@@ -1,7 +1,7 @@
 //! [`Request`]: a call on its way from the client's edge through the layers to the handler.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -58,6 +58,8 @@ pub(crate) struct Extras {
     tried: Vec<u64>,
     /// The items of a request that is a stream.
     stream: Option<Upload>,
+    /// The context that the call came with, if a layer has put one in its place that knows nothing of it.
+    call: Option<Context>,
 }
 
 /// The point in time by which a call must be complete, and who set it (for the error that names it).
@@ -102,29 +104,50 @@ impl Source {
 
 /// The encoded items of a request that is a stream. Clones share them.
 #[derive(Clone)]
-pub struct Upload(Arc<Mutex<Option<Streaming<Bytes>>>>);
+pub struct Upload(Arc<Mutex<Items>>);
+
+struct Items {
+    /// `None` once they were taken.
+    stream: Option<Streaming<Bytes>>,
+    /// How often they were changed.
+    changes: u32,
+}
 
 impl Upload {
     /// These items.
     pub fn new(items: Streaming<Bytes>) -> Self {
-        Self(Arc::new(Mutex::new(Some(items))))
+        Self(Arc::new(Mutex::new(Items { stream: Some(items), changes: 0 })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Items> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the items; `None` if they were taken before.
     pub fn take(&self) -> Option<Streaming<Bytes>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.lock().stream.take()
     }
 
     /// Whether they were taken.
     pub fn is_taken(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.lock().stream.is_none()
     }
 
     /// Puts a layer's own stream between: `change` gets the items, if they are still here, and gives what is sent, or
     /// what the handler gets, in their place.
     pub fn change(&self, change: impl FnOnce(Streaming<Bytes>) -> Streaming<Bytes>) {
-        let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *items = items.take().map(change);
+        // Not under the lock: `change` may look at the request.
+        let Some(items) = self.take() else { return };
+        let changed = change(items);
+        let mut items = self.lock();
+        items.stream = Some(changed);
+        items.changes += 1;
+    }
+
+    /// How often they were [changed](Self::change): what was done to them for one attempt must not be done again for the
+    /// next.
+    pub(crate) fn changes(&self) -> u32 {
+        self.lock().changes
     }
 }
 
@@ -274,7 +297,9 @@ impl Request {
         self.deadline.map(|deadline| deadline.at)
     }
 
-    /// Moves the deadline forward in time to this one; a deadline that is already nearer stays.
+    /// Moves the deadline forward in time to this one; a deadline that is already nearer stays. At a client the call keeps
+    /// it. At a server it says what those below may ask; [`TimeoutLayer`](crate::middleware::TimeoutLayer) also ends the
+    /// handler, and moves its context's deadline.
     pub fn limit_deadline(&mut self, at: Instant) {
         if self.deadline.is_none_or(|now| at < now.at) {
             let since = self.deadline.map_or_else(crate::context::now, |deadline| deadline.since);
@@ -287,9 +312,19 @@ impl Request {
         &self.context
     }
 
-    /// Puts another context round the handler: how a server's layer hands values to it.
+    /// Puts another context round the handler: how a server's layer hands values to it. Best one that is made of
+    /// [the present one](Self::context): another one knows nothing of the call's deadline, cancellation and trace.
     pub fn set_context(&mut self, context: Context) {
-        self.context = context;
+        let before = std::mem::replace(&mut self.context, context);
+        if self.is_incoming() && before.is_of_a_call() && !self.context.is_of_a_call() {
+            // Whether the handler was run is noted there, and must be.
+            self.extras.get_or_insert_default().call = Some(before);
+        }
+    }
+
+    /// The context that the call came with, where a layer has put one in its place that knows nothing of it.
+    pub(crate) fn take_call_context(&mut self) -> Option<Context> {
+        self.extras.as_mut()?.call.take()
     }
 
     /// The trace that the call belongs to.

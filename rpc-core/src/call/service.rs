@@ -94,13 +94,15 @@ where
 
     #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        // Nearly every service is ready at once. The one that is not is waited for in the future, by a clone: the
-        // waker that it was just polled with is nobody's.
+        // Nearly every service is ready at once. The one that is not is waited for in the future: that very one, which may
+        // stand in a line already, and will be polled with a waker that is somebody's. Here a fresh clone takes its place.
         match self.0.poll_ready(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(Ok(())) => CastFuture::Called { future: self.0.call(request) },
             Poll::Ready(Err(error)) => CastFuture::Failed { status: Some(Status::from_error(error.into())) },
             Poll::Pending => {
-                CastFuture::Waiting { service: self.0.clone(), request: Some(Box::new(request)) }
+                let fresh = self.0.clone();
+                let service = std::mem::replace(&mut self.0, fresh);
+                CastFuture::Waiting { service, request: Some(Box::new(request)) }
             }
         }
     }

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use crate::call::request::Upload;
 use crate::context::{Context, poll_in};
 use crate::middleware::catch_panic::caught;
+use crate::status::Status;
 use crate::transport::pump::{Pump, Pumped};
 use crate::transport::stream::Way;
 use crate::wire::StreamId;
@@ -36,7 +37,11 @@ impl Future for Task {
             Some((stream, pump)) => (*stream, pump),
             None => {
                 let Some(stream) = ready!(this.way.lane.poll_stream(cx)) else { return Poll::Ready(()) };
-                let Some(items) = this.items.take() else { return Poll::Ready(()) };
+                let Some(items) = this.items.take() else {
+                    // Another attempt was quicker.
+                    this.way.fail(Status::internal("the items of the request were sent already"));
+                    return Poll::Ready(());
+                };
                 (stream, &mut this.pump.insert((stream, Pump::new(items))).1)
             }
         };

@@ -140,6 +140,11 @@ impl Context {
         self.call().is_some_and(|call| call.is_retry)
     }
 
+    /// Whether it is a call's, or made of one.
+    pub(crate) fn is_of_a_call(&self) -> bool {
+        self.call().is_some()
+    }
+
     /// Notes that the handler was started.
     pub(crate) fn mark_executed(&self) {
         if let Some(call) = self.call() {

@@ -32,8 +32,15 @@ struct Names {
 struct Name {
     /// One permit; the semaphore is fair.
     free: Arc<Semaphore>,
-    holder: Mutex<String>,
-    revoked: Notify,
+    holder: Mutex<Holder>,
+}
+
+/// Who holds a name.
+#[derive(Clone, Default)]
+struct Holder {
+    owner: String,
+    /// Of each holder its own: what is said to one must not reach the next.
+    revoked: Arc<Notify>,
 }
 
 impl MemoryLock {
@@ -48,7 +55,7 @@ impl MemoryLock {
         let Some((name, _)) = names.names.get(name) else { return false };
         let held = name.free.available_permits() == 0;
         if held {
-            name.revoked.notify_one();
+            name.holder().revoked.notify_one();
         }
         held
     }
@@ -61,8 +68,7 @@ impl MemoryLock {
     fn enter(&self, text: &str) -> Place {
         let mut names = self.names();
         let (name, places) = names.names.entry(text.to_owned()).or_insert_with(|| {
-            let name =
-                Name { free: Arc::new(Semaphore::new(1)), holder: Mutex::default(), revoked: Notify::new() };
+            let name = Name { free: Arc::new(Semaphore::new(1)), holder: Mutex::default() };
             (Arc::new(name), 0)
         });
         *places += 1;
@@ -77,11 +83,12 @@ impl MemoryLock {
             names.token += 1;
             FencingToken(names.token)
         };
-        place.name.set_holder(owner);
+        let revoked = Arc::new(Notify::new());
+        place.name.set_holder(Holder { owner, revoked: revoked.clone() });
         let (guard, mut keeper) = guard::new(&place.text, token);
         // It ends with the guard.
         tokio::spawn(async move {
-            let ended = race(keeper.released(), place.name.revoked.notified()).await;
+            let ended = race(keeper.released(), revoked.notified()).await;
             if let Either::Second(()) = ended {
                 // First the holder hears, then the next one gets it.
                 keeper.lost(Status::aborted("it was revoked"));
@@ -97,12 +104,12 @@ impl MemoryLock {
 }
 
 impl Name {
-    fn holder(&self) -> String {
+    fn holder(&self) -> Holder {
         self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_holder(&self, owner: String) {
-        *self.holder.lock().unwrap_or_else(PoisonError::into_inner) = owner;
+    fn set_holder(&self, holder: Holder) {
+        *self.holder.lock().unwrap_or_else(PoisonError::into_inner) = holder;
     }
 }
 
@@ -150,7 +157,7 @@ impl Lock for MemoryLock {
                 None => Err(Status::aborted(format!(
                     "the lock {:?} is held by {}",
                     place.text,
-                    place.name.holder()
+                    place.name.holder().owner
                 ))
                 .with_certainty(Certainty::NotExecuted)),
             }
@@ -161,7 +168,8 @@ impl Lock for MemoryLock {
 impl fmt::Debug for MemoryLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names();
-        let mut held: Vec<_> = names.names.iter().map(|(text, (name, _))| (text, name.holder())).collect();
+        let mut held: Vec<_> =
+            names.names.iter().map(|(text, (name, _))| (text, name.holder().owner)).collect();
         held.sort();
         f.debug_struct("MemoryLock").field("held", &held).finish_non_exhaustive()
     }
@@ -177,6 +185,21 @@ mod tests {
 
     fn trying() -> Options {
         Options::new().wait(Duration::ZERO)
+    }
+
+    #[tokio::test]
+    async fn a_revocation_that_comes_too_late_does_not_reach_the_next_holder() {
+        let locks = MemoryLock::new();
+        let first = locks.acquire("a", Options::new()).await.unwrap();
+        let next = tokio::spawn(locks.acquire("a", Options::new()));
+        tokio::task::yield_now().await;
+        drop(first);
+        locks.revoke("a");
+        let next = next.await.unwrap().unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(next.is_held());
     }
 
     #[tokio::test]

@@ -133,18 +133,18 @@ macro_rules! __enum_field {
             }
 
             #[inline]
-            fn to_json<S: $crate::private::serde::Serializer>(
+            fn to_json<__S: $crate::private::serde::Serializer>(
                 &self,
-                serializer: S,
-            ) -> $crate::private::result::Result<S::Ok, S::Error> {
+                serializer: __S,
+            ) -> $crate::private::result::Result<__S::Ok, __S::Error> {
                 $crate::private::field::json::write_enumeration(self, serializer)
             }
 
             #[inline]
-            fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
-                deserializer: D,
+            fn from_json<'de, __D: $crate::private::serde::Deserializer<'de>>(
+                deserializer: __D,
                 place: &mut $crate::private::option::Option<Self>,
-            ) -> $crate::private::result::Result<(), D::Error> {
+            ) -> $crate::private::result::Result<(), __D::Error> {
                 *place = $crate::private::option::Option::Some($crate::private::field::json::enumeration(
                     deserializer,
                 )?);
@@ -155,18 +155,18 @@ macro_rules! __enum_field {
         $crate::private::field::single_field!($type);
 
         impl $crate::private::serde::Serialize for $type {
-            fn serialize<S: $crate::private::serde::Serializer>(
+            fn serialize<__S: $crate::private::serde::Serializer>(
                 &self,
-                serializer: S,
-            ) -> $crate::private::result::Result<S::Ok, S::Error> {
+                serializer: __S,
+            ) -> $crate::private::result::Result<__S::Ok, __S::Error> {
                 $crate::private::field::json::write_enumeration(self, serializer)
             }
         }
 
         impl<'de> $crate::private::serde::Deserialize<'de> for $type {
-            fn deserialize<D: $crate::private::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> $crate::private::result::Result<Self, D::Error> {
+            fn deserialize<__D: $crate::private::serde::Deserializer<'de>>(
+                deserializer: __D,
+            ) -> $crate::private::result::Result<Self, __D::Error> {
                 $crate::private::field::json::enumeration(deserializer)
             }
         }

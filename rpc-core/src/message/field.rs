@@ -264,18 +264,18 @@ macro_rules! __single_field {
             }
 
             #[inline]
-            fn to_json<S: $crate::private::serde::Serializer>(
+            fn to_json<__S: $crate::private::serde::Serializer>(
                 &self,
-                serializer: S,
-            ) -> $crate::private::result::Result<S::Ok, S::Error> {
+                serializer: __S,
+            ) -> $crate::private::result::Result<__S::Ok, __S::Error> {
                 <$type as $crate::private::field::Value>::to_json(self, serializer)
             }
 
             #[inline]
-            fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
-                deserializer: D,
+            fn from_json<'de, __D: $crate::private::serde::Deserializer<'de>>(
+                deserializer: __D,
                 place: &mut $crate::private::option::Option<Self>,
-            ) -> $crate::private::result::Result<(), D::Error> {
+            ) -> $crate::private::result::Result<(), __D::Error> {
                 <$type as $crate::private::field::Value>::from_json(deserializer, place)
             }
         }
@@ -382,18 +382,18 @@ macro_rules! __message_field {
             }
 
             #[inline]
-            fn to_json<S: $crate::private::serde::Serializer>(
+            fn to_json<__S: $crate::private::serde::Serializer>(
                 &self,
-                serializer: S,
-            ) -> $crate::private::result::Result<S::Ok, S::Error> {
+                serializer: __S,
+            ) -> $crate::private::result::Result<__S::Ok, __S::Error> {
                 $crate::private::serde::Serialize::serialize(self, serializer)
             }
 
             #[inline]
-            fn from_json<'de, D: $crate::private::serde::Deserializer<'de>>(
-                deserializer: D,
+            fn from_json<'de, __D: $crate::private::serde::Deserializer<'de>>(
+                deserializer: __D,
                 place: &mut $crate::private::option::Option<Self>,
-            ) -> $crate::private::result::Result<(), D::Error> {
+            ) -> $crate::private::result::Result<(), __D::Error> {
                 $crate::private::field::json::$read(deserializer, place)
             }
         }

@@ -41,6 +41,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower::{Layer, Service};
 
+use crate::call::request::Upload;
 use crate::call::{Request, Response};
 use crate::context::{now, sleep_until};
 use crate::status::{Certainty, Code, Status};
@@ -145,7 +146,8 @@ where
     fn call(&mut self, request: Request) -> RetryFuture<S> {
         let service = self.inner.clone();
         let (request, kept) = request.doubled();
-        let again = Again { policy: self.policy, service, request: kept };
+        let changes = kept.stream().map_or(0, Upload::changes);
+        let again = Again { policy: self.policy, service, changes, request: kept };
         RetryFuture { again, state: State::Calling { future: self.inner.call(request) } }
     }
 }
@@ -154,6 +156,8 @@ where
 #[derive(Debug)]
 struct Again<S> {
     request: Request,
+    /// How often the items of the request had been changed before the first attempt, if it is a stream.
+    changes: u32,
     service: S,
     policy: Policy,
 }
@@ -181,7 +185,7 @@ pin_project! {
 
 impl<S> Future for RetryFuture<S>
 where
-    S: Service<Request, Response = Response, Error = Status>,
+    S: Service<Request, Response = Response, Error = Status> + Clone,
 {
     type Output = Result<Response, Status>;
 
@@ -202,7 +206,7 @@ where
 
 impl<S> RetryFuture<S>
 where
-    S: Service<Request, Response = Response, Error = Status>,
+    S: Service<Request, Response = Response, Error = Status> + Clone,
 {
     /// After an attempt that failed.
     #[cold]
@@ -234,12 +238,14 @@ where
     }
 }
 
-impl<S: Service<Request>> Again<S> {
+impl<S> Again<S> {
     /// The attempts made: the request that is kept knows how many came before.
     fn made(&self) -> u32 {
         self.request.attempt().saturating_add(1)
     }
+}
 
+impl<S: Service<Request> + Clone> Again<S> {
     /// The wait for the next attempt, if there is one after this error.
     #[cold]
     fn after(&mut self, status: &Status) -> Option<Pin<Box<Sleep>>> {
@@ -248,6 +254,10 @@ impl<S: Service<Request>> Again<S> {
         }
         if self.request.is_retry() {
             // Whoever is trying again is above.
+            return None;
+        }
+        if self.request.stream().is_some_and(|items| items.changes() != self.changes) {
+            // A layer below has made others of its items: a further attempt would make others of those.
             return None;
         }
         let at = self.policy.next(status, &self.request, self.made(), now())?;
@@ -260,8 +270,9 @@ impl<S: Service<Request>> Again<S> {
         self.request.marks.attempt = self.made();
         let mut request = self.request.clone();
         request.set_attempt(self.request.attempt());
-        // Layers of ours are always ready: they wait inside of their futures.
-        self.service.call(request)
+        // Layers of ours are always ready: they wait inside of their futures. A clone, so that nothing stands in a line for
+        // an attempt that is over.
+        self.service.clone().call(request)
     }
 }
 

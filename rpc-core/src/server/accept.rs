@@ -40,6 +40,8 @@ struct Connections {
     open: Slab<(Arc<Link>, Option<AbortHandle>)>,
     /// No more connections are taken.
     closed: bool,
+    /// Those that were taken were ended.
+    aborted: bool,
 }
 
 impl Shared {
@@ -70,7 +72,11 @@ impl Shared {
         let driver = Driver::new(io, link, Serving::new(self.router.clone()));
         let registration = Registration { shared: self.clone(), key };
         let task = tokio::spawn(Served { driver, _registration: registration, _permit: permit });
-        if let Some(entry) = self.connections().open.get_mut(key) {
+        let mut connections = self.connections();
+        if connections.aborted {
+            // Meanwhile, by somebody who did not see this task.
+            task.abort();
+        } else if let Some(entry) = connections.open.get_mut(key) {
             entry.1 = Some(task.abort_handle());
         }
     }
@@ -88,7 +94,7 @@ impl Shared {
     /// Ends every connection at once.
     pub(crate) fn abort(&self) {
         let mut connections = self.connections();
-        connections.closed = true;
+        (connections.closed, connections.aborted) = (true, true);
         for (_, (_, task)) in &connections.open {
             if let Some(task) = task {
                 task.abort();

@@ -165,7 +165,7 @@ impl Announcer {
     pub(crate) async fn withdraw(mut self, limit: Duration) -> Vec<Status> {
         let began = now();
         // First of all nothing is registered any more.
-        if let Some(task) = self.task.take() {
+        if let Some(task) = &mut self.task {
             task.abort();
             let _ = task.await;
         }
@@ -177,6 +177,8 @@ impl Announcer {
                 tokio::spawn(withdraw(registry.clone(), name.to_owned(), leaving.clone(), limit))
             })
             .collect();
+        // From here on the withdrawals go on by themselves, whatever becomes of this future.
+        self.task = None;
         let told = withdrawals.len();
         let mut failures = Vec::new();
         for withdrawal in withdrawals {
@@ -186,7 +188,8 @@ impl Announcer {
         }
         if failures.len() < told {
             let spent = now().saturating_duration_since(began);
-            let rest = self.plan.propagation.min(limit.saturating_sub(spent));
+            // Half of what is left is for the calls that are under way.
+            let rest = self.plan.propagation.min(limit.saturating_sub(spent) / 2);
             tokio::time::sleep(rest).await;
         }
         failures
@@ -203,12 +206,22 @@ impl Drop for Announcer {
     fn drop(&mut self) {
         let Some(task) = self.task.take() else { return };
         task.abort();
-        let leaving = self.instance();
+        let mut leaving = self.instance();
+        leaving.state = State::Draining;
+        let withdrawals: Vec<_> = self
+            .entries()
+            .map(|(registry, name)| withdraw(registry.clone(), name.to_owned(), leaving.clone(), PATIENCE))
+            .collect();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            for (registry, name) in self.entries() {
-                let withdrawal = withdraw(registry.clone(), name.to_owned(), leaving.clone(), PATIENCE);
-                runtime.spawn(async move { drop(withdrawal.await) });
-            }
+            runtime.spawn(async move {
+                // It may be registering at this very moment: what it does last is undone, and not the other way round.
+                if !task.is_finished() {
+                    let _ = task.await;
+                }
+                for withdrawal in withdrawals {
+                    drop(tokio::spawn(withdrawal));
+                }
+            });
         }
     }
 }

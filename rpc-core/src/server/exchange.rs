@@ -127,7 +127,10 @@ impl Call {
 
     /// The head of an answer that is a stream.
     fn head(&self, response: Response, handler: Duration) -> ResponseHead {
-        let (_, metadata, _) = response.into_parts();
+        let (_, mut metadata, _) = response.into_parts();
+        if let Some(own) = self.context.take_reply_metadata() {
+            metadata.extend(own);
+        }
         ResponseHead { status: None, queue: micros(self.queue()), handler: micros(handler), metadata }
     }
 

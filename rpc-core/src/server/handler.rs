@@ -63,6 +63,7 @@ impl Arrived {
 
 /// Calls the method that a request names: what a server type is as a [`tower::Service`].
 pub fn call<S: Serve>(service: &S, mut request: Request) -> BoxFuture<Result<Response, Status>> {
+    let call = request.take_call_context();
     let mut context = std::mem::take(&mut request.context);
     if let Some(metadata) = request.take_changed_metadata() {
         // A layer has changed what the call came with.
@@ -77,7 +78,7 @@ pub fn call<S: Serve>(service: &S, mut request: Request) -> BoxFuture<Result<Res
         deadline: request.deadline,
         body: request.into_body(),
     };
-    match service.handle(&mut arrived, Way::Boxed(context)) {
+    match service.handle(&mut arrived, Way::Boxed { context, call }) {
         Handled::Pending(future) => future,
         Handled::Done(result) => Box::pin(std::future::ready(result)),
         // Only what is run in place is encoded there.
@@ -109,10 +110,10 @@ where
             *here.executed = true;
             in_place(service, codec, here, |service| handler(service, message))
         }
-        Way::Boxed(context) => {
+        Way::Boxed { context, call } => {
             let handler = handler(service.clone(), message);
             Handled::Pending(Box::pin(async move {
-                context.mark_executed();
+                call.as_ref().unwrap_or(&context).mark_executed();
                 // A layer may have put another context round the handler than the one that the call came with.
                 let (_, output) =
                     if context.is_current() { handler.await } else { context.scope(handler).await };

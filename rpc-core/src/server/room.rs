@@ -47,7 +47,12 @@ impl fmt::Debug for Room {
 #[derive(Debug)]
 pub enum Way<'a> {
     /// As a future of its own, which keeps this context round the handler: what a layer calls.
-    Boxed(Context),
+    Boxed {
+        /// The handler's.
+        context: Context,
+        /// The one that the call came with, if the handler's knows nothing of it.
+        call: Option<Context>,
+    },
     /// Polled once at once, in the context that is the current one: what a connection does.
     InPlace(InPlace<'a>),
 }

@@ -129,6 +129,19 @@ where
     }
 }
 
+/// No items.
+pub(crate) struct Nothing;
+
+impl<T> Source<T> for Nothing {
+    fn poll_next(self: Pin<&mut Self>, _: &mut TaskContext<'_>) -> Poll<Option<Result<T, Status>>> {
+        Poll::Ready(None)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(0))
+    }
+}
+
 /// A stream that keeps something until it has ended or is dropped: the permit of a layer, say.
 pub(crate) struct Holding<S, G> {
     pub(crate) inner: S,

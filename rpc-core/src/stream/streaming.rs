@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::stream::channel::{self, Sender};
 use crate::stream::source::{
-    Around, Ask, FromIter, FromStream, Holding, Map, Source, Trailing, WithTrailing, Within,
+    Around, Ask, FromIter, FromStream, Holding, Map, Nothing, Source, Trailing, WithTrailing, Within,
 };
 
 /// Many messages of one type, one after the other: the argument or the reply of a method that streams.
@@ -136,6 +136,12 @@ impl<T: 'static> Streaming<T> {
     /// # }
     /// ```
     pub fn with_trailing_metadata(self, make: impl FnOnce() -> Metadata + Send + 'static) -> Self {
+        let is_empty = self.source.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        if is_empty {
+            // It comes to its end all the same.
+            let source = WithTrailing { inner: Nothing, trailing: Some(make) };
+            return Self { metadata: self.metadata, ..Self::from_source(source) };
+        }
         self.change(|inner| Box::pin(WithTrailing { inner, trailing: Some(make) }))
     }
 

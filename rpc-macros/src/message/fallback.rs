@@ -32,18 +32,18 @@ pub(super) fn stubs(item: &mut Item) -> TokenStream {
         }
 
         impl ::rpc_core::private::serde::Serialize for #ident {
-            fn serialize<S: ::rpc_core::private::serde::Serializer>(
+            fn serialize<__S: ::rpc_core::private::serde::Serializer>(
                 &self,
                 _: S,
-            ) -> ::rpc_core::private::result::Result<S::Ok, S::Error> {
+            ) -> ::rpc_core::private::result::Result<__S::Ok, __S::Error> {
                 loop {}
             }
         }
 
         impl<'de> ::rpc_core::private::serde::Deserialize<'de> for #ident {
-            fn deserialize<D: ::rpc_core::private::serde::Deserializer<'de>>(
+            fn deserialize<__D: ::rpc_core::private::serde::Deserializer<'de>>(
                 _: D,
-            ) -> ::rpc_core::private::result::Result<Self, D::Error> {
+            ) -> ::rpc_core::private::result::Result<Self, __D::Error> {
                 loop {}
             }
         }

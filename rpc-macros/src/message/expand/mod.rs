@@ -127,9 +127,9 @@ fn impl_deserialize(ident: &Ident) -> TokenStream {
     quote! {
         #[automatically_derived]
         impl<'de> ::rpc_core::private::serde::Deserialize<'de> for #ident {
-            fn deserialize<D: ::rpc_core::private::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> ::rpc_core::private::result::Result<Self, D::Error> {
+            fn deserialize<__D: ::rpc_core::private::serde::Deserializer<'de>>(
+                deserializer: __D,
+            ) -> ::rpc_core::private::result::Result<Self, __D::Error> {
                 ::rpc_core::private::field::json::deserialize(deserializer)
             }
         }
@@ -141,10 +141,10 @@ fn impl_serialize(target: &TokenStream, generics: &TokenStream, body: &TokenStre
     quote! {
         #[automatically_derived]
         impl #generics ::rpc_core::private::serde::Serialize for #target {
-            fn serialize<S: ::rpc_core::private::serde::Serializer>(
+            fn serialize<__S: ::rpc_core::private::serde::Serializer>(
                 &self,
-                serializer: S,
-            ) -> ::rpc_core::private::result::Result<S::Ok, S::Error> { #body }
+                serializer: __S,
+            ) -> ::rpc_core::private::result::Result<__S::Ok, __S::Error> { #body }
         }
     }
 }
@@ -156,10 +156,10 @@ fn impl_object(ident: &Ident, name: &str, body: &TokenStream) -> TokenStream {
         impl ::rpc_core::private::field::json::Object for #ident {
             const NAME: &'static str = #name;
 
-            fn from_entries<'de, A: ::rpc_core::private::serde::de::MapAccess<'de>>(
-                mut map: A,
+            fn from_entries<'de, __A: ::rpc_core::private::serde::de::MapAccess<'de>>(
+                mut map: __A,
                 place: &mut ::rpc_core::private::option::Option<Self>,
-            ) -> ::rpc_core::private::result::Result<(), A::Error> { #body }
+            ) -> ::rpc_core::private::result::Result<(), __A::Error> { #body }
         }
     }
 }

@@ -235,13 +235,13 @@ fn from_entries(members: &[&Member], other: Option<&Ident>, rust: &str) -> Token
                 let owned = owned(variant);
                 let names = fields.iter().map(|it| &it.ident);
                 quote! {
-                    #at => ::rpc_core::private::field::json::fields::<#owned, Self, A>(
+                    #at => ::rpc_core::private::field::json::fields::<#owned, Self, __A>(
                         &mut map, place, |it| Self::#variant { #(#names: it.#names),* }, #rust
                     )?,
                 }
             }
             Body::Unit => quote! {
-                #at => ::rpc_core::private::field::json::member::<::rpc_core::private::Empty, Self, A>(
+                #at => ::rpc_core::private::field::json::member::<::rpc_core::private::Empty, Self, __A>(
                     &mut map, place, |_| Self::#variant, #rust
                 )?,
             },
