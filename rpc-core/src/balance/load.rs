@@ -44,6 +44,8 @@ pub struct Load {
     ejected_until: AtomicU64,
     left_alone_until: AtomicU64,
     ready_since: AtomicU64,
+    /// When the last call began before any had ended, as a stamp.
+    probed_at: AtomicU64,
 }
 
 impl Load {
@@ -60,6 +62,7 @@ impl Load {
             ejected_until: AtomicU64::new(0),
             left_alone_until: AtomicU64::new(0),
             ready_since: AtomicU64::new(stamp(now)),
+            probed_at: AtomicU64::new(0),
         }
     }
 
@@ -84,7 +87,23 @@ impl Load {
     #[inline]
     pub fn begin(self: &Arc<Self>, now: Instant) -> InFlight {
         self.pending.fetch_add(1, Relaxed);
+        if self.latency.sample().is_none() {
+            self.probed(now);
+        }
         InFlight { load: self.clone(), since: now }
+    }
+
+    #[cold]
+    fn probed(&self, now: Instant) {
+        self.probed_at.store(stamp(now), Relaxed);
+    }
+
+    /// Whether a call that was to show what the endpoint is like has begun a while ago, and has not ended: it may be one
+    /// that lasts, and shows nothing.
+    #[cold]
+    pub(crate) fn has_a_probe_that_lasts(&self, now: &Now) -> bool {
+        const LONG: u64 = 1_000_000_000;
+        now.stamp().saturating_sub(self.probed_at.load(Relaxed)) >= LONG
     }
 
     /// The calls that are under way.

@@ -81,7 +81,8 @@ fn cost(candidate: Candidate<'_>, penalty: f32, at: &mut Option<u32>) -> f32 {
     let (latency, failing) = (load.last_latency(), load.last_failing());
     let at_now = || tick(now.stamp());
     let last = match (latency, failing) {
-        (None, None) if pending == 0.0 => return 0.0,
+        // One call shows what it is like. If that one lasts, a stream say, another one may after a second.
+        (None, None) if pending == 0.0 || load.has_a_probe_that_lasts(now) => return 0.0,
         (None, None) => return UNPROVEN + pending,
         (Some(latency), Some(failing)) => Sample::later(latency.tick, failing.tick, at_now),
         (Some(only), None) | (None, Some(only)) => only.tick,
@@ -112,6 +113,22 @@ mod tests {
         fastrand::seed(5);
         let picker = P2c::default().build(endpoints, None, now());
         (0..1000).filter(|_| picker.pick(&Pick::new(at)) == Some(0)).count()
+    }
+
+    #[test]
+    fn one_whose_first_call_lasts_gets_another_each_second() {
+        let endpoints = endpoints(2);
+        called(&endpoints[0], 10 * MS, Outcome::Success);
+        let _stream = endpoints[1].load().begin(now());
+        let picker = P2c::default().build(&endpoints, None, now());
+        let (mut under_way, mut second) = (Vec::new(), 0);
+        for turn in 0..100 {
+            let at = now() + 100 * MS * turn;
+            let picked = picker.pick(&Pick::new(at)).unwrap();
+            second += picked;
+            under_way.push(endpoints[picked].load().begin(at));
+        }
+        assert!((5..=10).contains(&second), "{second} in ten seconds");
     }
 
     #[test]
