@@ -103,8 +103,11 @@ impl Source {
 }
 
 /// The encoded items of a request that is a stream. Clones share them.
-#[derive(Clone)]
-pub struct Upload(Arc<Mutex<Items>>);
+pub struct Upload {
+    items: Arc<Mutex<Items>>,
+    /// How often they had been changed when this was made.
+    changes: u32,
+}
 
 struct Items {
     /// `None` once they were taken.
@@ -116,11 +119,11 @@ struct Items {
 impl Upload {
     /// These items.
     pub fn new(items: Streaming<Bytes>) -> Self {
-        Self(Arc::new(Mutex::new(Items { stream: Some(items), changes: 0 })))
+        Self { items: Arc::new(Mutex::new(Items { stream: Some(items), changes: 0 })), changes: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Items> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the items; `None` if they were taken before.
@@ -144,10 +147,17 @@ impl Upload {
         items.changes += 1;
     }
 
-    /// How often they were [changed](Self::change): what was done to them for one attempt must not be done again for the
-    /// next.
-    pub(crate) fn changes(&self) -> u32 {
-        self.lock().changes
+    /// Whether they were [changed](Self::change) since this clone was made: what was done to them for one attempt must not
+    /// be done again for the next.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.lock().changes != self.changes
+    }
+}
+
+impl Clone for Upload {
+    fn clone(&self) -> Self {
+        let changes = self.lock().changes;
+        Self { items: self.items.clone(), changes }
     }
 }
 

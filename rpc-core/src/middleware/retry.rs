@@ -146,8 +146,7 @@ where
     fn call(&mut self, request: Request) -> RetryFuture<S> {
         let service = self.inner.clone();
         let (request, kept) = request.doubled();
-        let changes = kept.stream().map_or(0, Upload::changes);
-        let again = Again { policy: self.policy, service, changes, request: kept };
+        let again = Again { policy: self.policy, service, request: kept };
         RetryFuture { again, state: State::Calling { future: self.inner.call(request) } }
     }
 }
@@ -156,8 +155,6 @@ where
 #[derive(Debug)]
 struct Again<S> {
     request: Request,
-    /// How often the items of the request had been changed before the first attempt, if it is a stream.
-    changes: u32,
     service: S,
     policy: Policy,
 }
@@ -256,7 +253,7 @@ impl<S: Service<Request> + Clone> Again<S> {
             // Whoever is trying again is above.
             return None;
         }
-        if self.request.stream().is_some_and(|items| items.changes() != self.changes) {
+        if self.request.stream().is_some_and(Upload::is_changed) {
             // A layer below has made others of its items: a further attempt would make others of those.
             return None;
         }

@@ -183,6 +183,8 @@ pub struct Connection {
     magic: bool,
     /// The peer's SETTINGS have come.
     established: bool,
+    /// A call of ours was answered.
+    answered: bool,
     opened_at: Instant,
     /// The time of day at `opened_at`, in microseconds since 1970, if it is known.
     opened_unix: Option<u64>,
@@ -259,6 +261,7 @@ impl Connection {
             role,
             magic: role == Role::Connector,
             established: false,
+            answered: false,
             opened_at: now,
             opened_unix: None,
             streams: Table::default(),
@@ -554,9 +557,9 @@ impl Connection {
         self.next_local
     }
 
-    /// Whether the peer has answered our first ping: it is there, and works.
+    /// Whether the peer has answered a call or a ping of ours: it is there, and works.
     pub fn has_answered(&self) -> bool {
-        self.keepalive.srtt().is_some()
+        self.answered || self.keepalive.srtt().is_some()
     }
 
     /// Whether this side opened the stream, or would.

@@ -227,6 +227,7 @@ impl Connection {
             return Err(protocol(format!("a response to the oneway request on stream {id}")));
         }
         stream.answered = true;
+        self.answered = true;
         let (end, more, token) = (flags & flag::END != 0, flags & flag::MORE != 0, stream.token);
         let bytes = body.len() as u32;
         let in_window = match &mut stream.flow {
