@@ -11,7 +11,8 @@
 //! [`load`](crate::balance::load)); the drawing of two is [Mitzenmacher's](https://doi.org/10.1109/71.963420).
 //!
 //! A new endpoint is tried at once, and by exactly one call: as long as nothing is known of it and nothing is under way
-//! it costs nothing, and while the first call is under way it costs more than everybody who is known.
+//! it costs nothing, and while the first call is under way it costs more than everybody who is known. If that call lasts, as
+//! a stream does, it shows nothing: one more is tried after each second.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

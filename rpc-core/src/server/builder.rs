@@ -245,7 +245,7 @@ impl<L> Builder<L> {
 
     /// How long a server that drains goes on as if nothing was, after it has withdrawn, so that its clients hear of it
     /// before they are turned away. Default 1 s; what looks for servers less often needs more. It counts towards the
-    /// limit of the drain.
+    /// limit of the drain, of which it takes half at most.
     pub fn propagation(mut self, time: Duration) -> Self {
         self.plan.propagation = time;
         self
