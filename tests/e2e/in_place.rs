@@ -80,20 +80,27 @@ fn a_quick_handler_is_not_charged_with_the_tasks_that_were_started_before_it() {
         let client = OddClient::connect(server.local_addr()).await.unwrap();
         client.quick(1).await.unwrap();
         client.spawned(1).await.unwrap();
-        let (mut least, mut seen) = (secs(1), 0);
-        while seen < 5 {
-            // While the first one holds the server up the others come; most often they are read together.
-            let first = client.blocks(20);
+        let mut shares = Vec::new();
+        for _ in 0..500 {
             let tasks = join_all((0..200).map(|number| client.spawned(number)));
             let last = client.quick(2).reply();
-            let (.., last) = tokio::join!(first, tasks, last);
+            let (_, last) = tokio::join!(tasks, last);
             let timings = last.unwrap().timings;
-            if timings.queue > ms(20) {
-                seen += 1;
-                least = least.min(timings.handler);
+            let whole = timings.queue + timings.handler;
+            // Most often the last one is read together with tasks, whose making takes far longer than what it does itself.
+            if whole > std::time::Duration::from_micros(100) {
+                shares.push(timings.handler.as_micros() * 100 / whole.as_micros());
+            }
+            if shares.len() == 21 {
+                break;
             }
         }
-        assert!(least < std::time::Duration::from_micros(150), "{least:?}");
+        shares.sort_unstable();
+        let median = shares.get(shares.len() / 2).expect("some are read together");
+        assert!(
+            *median < 50,
+            "percent of the time since it came that is said to be the handler's: {shares:?}"
+        );
     });
 }
 
