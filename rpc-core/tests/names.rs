@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -81,13 +82,18 @@ async fn shop(is_unwell: bool) -> (Server, Count) {
     (server.bind(fresh_address().as_str()).await.unwrap(), sales)
 }
 
-/// Goes round, and counts its pickers.
-#[derive(Debug)]
-struct Counting(Count);
+/// Goes round, once the test has seen how many servers there are to choose from.
+struct Watched<F>(F);
 
-impl balance::Builder for Counting {
+impl<F> fmt::Debug for Watched<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+impl<F: Fn(usize) + Send + Sync + 'static> balance::Builder for Watched<F> {
     fn name(&self) -> &'static str {
-        "counting"
+        "watched"
     }
 
     fn build(
@@ -96,35 +102,27 @@ impl balance::Builder for Counting {
         before: Option<&dyn Picker>,
         now: std::time::Instant,
     ) -> Arc<dyn Picker> {
-        self.0.add();
+        (self.0)(endpoints.len());
         RoundRobin.build(endpoints, before, now)
     }
 }
 
-/// Goes round, but panics when it sees so many servers for the first time.
-#[derive(Debug)]
-struct Panicking {
-    servers: usize,
-    /// How often it has seen them.
-    seen: Count,
+/// Counts its pickers.
+fn counting(built: &Count) -> impl balance::Builder {
+    let built = built.clone();
+    Watched(move |_| {
+        built.add();
+    })
 }
 
-impl balance::Builder for Panicking {
-    fn name(&self) -> &'static str {
-        "panicking"
-    }
-
-    fn build(
-        &self,
-        endpoints: &[Endpoint],
-        before: Option<&dyn Picker>,
-        now: std::time::Instant,
-    ) -> Arc<dyn Picker> {
-        if endpoints.len() == self.servers && self.seen.add() == 0 {
+/// Panics when it sees so many servers for the first time; `seen` is how often it has seen them.
+fn panicking(servers: usize, seen: &Count) -> impl balance::Builder {
+    let seen = seen.clone();
+    Watched(move |count| {
+        if count == servers && seen.add() == 0 {
             panic!("a policy's bug")
         }
-        RoundRobin.build(endpoints, before, now)
-    }
+    })
 }
 
 /// A resolver whose list is the test's.
@@ -228,7 +226,7 @@ fn a_call_does_not_wait_for_a_keeper_that_has_ended_with_its_runtime() {
 async fn a_policy_that_panics_is_an_error() {
     let (server, _) = serve().await;
     let channel = Channel::builder(name(&[server.local_addr()]))
-        .balancer(Panicking { servers: 1, seen: Count::default() })
+        .balancer(panicking(1, &Count::default()))
         .build()
         .unwrap();
     within(secs(8), channel.ready()).await.unwrap_err();
@@ -239,11 +237,8 @@ async fn the_list_is_followed_after_a_policy_has_panicked() {
     let ((a, _), (b, at_b)) = (serve().await, serve().await);
     let list = List(Arc::new(watch::channel().0));
     let seen = Count::default();
-    let channel = Channel::builder("list://lab")
-        .resolver(list.clone())
-        .balancer(Panicking { servers: 2, seen: seen.clone() })
-        .build()
-        .unwrap();
+    let channel =
+        Channel::builder("list://lab").resolver(list.clone()).balancer(panicking(2, &seen)).build().unwrap();
     list.set(&[&a]);
     channel.ready().await.unwrap();
     let client = LabClient::new(channel);
@@ -282,7 +277,7 @@ async fn the_keeper_rests_even_if_intervals_have_no_length() {
     let (server, _) = serve().await;
     let built = Count::default();
     let channel = Channel::builder(name(&[server.local_addr()]))
-        .balancer(Counting(built.clone()))
+        .balancer(counting(&built))
         .outlier(outlier::Config { interval: Duration::ZERO, ..Default::default() })
         .build()
         .unwrap();
@@ -296,10 +291,8 @@ async fn the_keeper_rests_even_if_intervals_have_no_length() {
 async fn a_failure_that_changes_nothing_makes_no_new_picker() {
     let ((a, _), (b, _)) = (shop(false).await, shop(false).await);
     let built = Count::default();
-    let channel = Channel::builder(name(&[a.local_addr(), b.local_addr()]))
-        .balancer(Counting(built.clone()))
-        .build()
-        .unwrap();
+    let channel =
+        Channel::builder(name(&[a.local_addr(), b.local_addr()])).balancer(counting(&built)).build().unwrap();
     all_ready(&channel, 2).await;
     let client = TillClient::new(channel);
     // Both fail. One may be ejected, the other may not.

@@ -42,12 +42,7 @@ fn what_is_left_of_the_deadline_shrinks_from_hop_to_hop() {
 #[test]
 fn a_deadline_is_cut_by_the_round_trip() {
     bench(async |bench| {
-        let left = Arc::new(Mutex::new(None));
-        let note = left.clone();
-        let bed = Bed::new(move |input| {
-            *note.lock().unwrap() = Context::current().remaining();
-            async move { Ok(input) }
-        });
+        let (bed, left) = Bed::timed();
         let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
         let proxy = Proxy::to(server.local_addr());
         proxy.delay(ms(20));
@@ -207,12 +202,7 @@ fn a_call_whose_time_passed_in_the_servers_queue_is_not_run() {
 #[test]
 fn deadlines_may_travel_as_points_in_time() {
     bench(async |bench| {
-        let left = Arc::new(Mutex::new(None));
-        let note = left.clone();
-        let bed = Bed::new(move |input| {
-            *note.lock().unwrap() = Context::current().remaining();
-            async move { Ok(input) }
-        });
+        let (bed, left) = Bed::timed();
         let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
         let config = Config { timestamp_deadlines: true, ..Config::default() };
         let client = LabClient::new(Channel::builder(server.local_addr()).config(config).build().unwrap());

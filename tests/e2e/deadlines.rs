@@ -1,7 +1,6 @@
 //! Deadlines: they are kept however busy the runtime is, whatever layers and codecs take, and whatever becomes of an
 //! attempt.
 
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rpc_core::codec::{Bytes, BytesMut, Codec, CodecError};
@@ -65,12 +64,7 @@ async fn computes(request: Request, next: Next) -> Result<Response, Status> {
 #[test]
 fn what_a_layer_takes_is_taken_off_the_time_that_is_sent() {
     bench(async |bench| {
-        let left = Arc::new(Mutex::new(None));
-        let note = left.clone();
-        let bed = Bed::new(move |input| {
-            *note.lock().unwrap() = Context::current().remaining();
-            async move { Ok(input) }
-        });
+        let (bed, left) = Bed::timed();
         let server = bench.serve(Server::builder().service(LabServer::new(bed))).await;
         let channel = Channel::builder(server.local_addr()).layer(from_fn(computes)).build().unwrap();
         channel.ready().await.unwrap();

@@ -10,7 +10,7 @@ use rpc_core::{Certainty, Server, Status, Streaming, service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::support::{bench, ms, polled, secs};
+use crate::support::{Bench, bench, ms, polled, secs};
 
 #[service]
 trait Odd {
@@ -52,12 +52,19 @@ impl Odd for Handlers {
     }
 }
 
+/// A server that runs them in place however slow they are, a client, and the handlers.
+async fn connected(bench: &Bench) -> (Server, OddClient, Arc<Handlers>) {
+    let handlers = Arc::new(Handlers::default());
+    let builder = Server::builder().in_place(secs(10)).service(OddServer::from_arc(handlers.clone()));
+    let server = bench.serve(builder).await;
+    let client = OddClient::connect(server.local_addr()).await.unwrap();
+    (server, client, handlers)
+}
+
 #[test]
 fn a_call_behind_one_that_was_given_up_is_timed_by_itself() {
     bench(async |bench| {
-        let builder = Server::builder().in_place(secs(10)).service(OddServer::new(Handlers::default()));
-        let server = bench.serve(builder).await;
-        let client = OddClient::connect(server.local_addr()).await.unwrap();
+        let (_server, client, _) = connected(&bench).await;
         client.quick(1).await.unwrap();
         client.other(1).await.unwrap();
         for _ in 0..3 {
@@ -75,9 +82,7 @@ fn a_call_behind_one_that_was_given_up_is_timed_by_itself() {
 #[test]
 fn a_quick_handler_is_not_charged_with_the_tasks_that_were_started_before_it() {
     bench(async |bench| {
-        let builder = Server::builder().in_place(secs(10)).service(OddServer::new(Handlers::default()));
-        let server = bench.serve(builder).await;
-        let client = OddClient::connect(server.local_addr()).await.unwrap();
+        let (_server, client, _) = connected(&bench).await;
         client.quick(1).await.unwrap();
         client.spawned(1).await.unwrap();
         let mut shares = Vec::new();
@@ -107,10 +112,7 @@ fn a_quick_handler_is_not_charged_with_the_tasks_that_were_started_before_it() {
 #[test]
 fn a_call_that_was_run_is_never_said_not_to_have_been() {
     bench(async |bench| {
-        let handlers = Arc::new(Handlers::default());
-        let builder = Server::builder().in_place(secs(10)).service(OddServer::from_arc(handlers.clone()));
-        let server = bench.serve(builder).await;
-        let client = OddClient::connect(server.local_addr()).await.unwrap();
+        let (server, client, handlers) = connected(&bench).await;
         client.blocks(0).await.unwrap();
         client.upload(Streaming::empty()).await.unwrap();
         let runs = handlers.uploads.load(Ordering::SeqCst);
@@ -138,10 +140,7 @@ fn a_call_that_was_run_is_never_said_not_to_have_been() {
 #[test]
 fn an_idle_connection_of_oneway_calls_keeps_nothing() {
     bench(async |bench| {
-        let handlers = Arc::new(Handlers::default());
-        let builder = Server::builder().in_place(secs(10)).service(OddServer::from_arc(handlers.clone()));
-        let server = bench.serve(builder).await;
-        let client = OddClient::connect(server.local_addr()).await.unwrap();
+        let (_server, client, handlers) = connected(&bench).await;
         client.quick(1).await.unwrap();
         tokio::time::sleep(secs(3)).await;
         let before = Arc::strong_count(&handlers);

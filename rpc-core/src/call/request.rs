@@ -147,6 +147,11 @@ impl Upload {
         items.changes += 1;
     }
 
+    /// The error of an attempt that finds them taken by another one.
+    pub(crate) fn gone() -> Status {
+        Status::internal("the items of the request were sent already")
+    }
+
     /// Whether they were [changed](Self::change) since this clone was made: what was done to them for one attempt must not
     /// be done again for the next.
     pub(crate) fn is_changed(&self) -> bool {
@@ -158,6 +163,13 @@ impl Clone for Upload {
     fn clone(&self) -> Self {
         let changes = self.lock().changes;
         Self { items: self.items.clone(), changes }
+    }
+}
+
+/// Notes a server among those that a call has failed at.
+pub(crate) fn note(tried: &mut Vec<u64>, mark: u64) {
+    if !tried.contains(&mark) {
+        tried.push(mark);
     }
 }
 
@@ -384,10 +396,7 @@ impl Request {
     /// Notes a server that the call has failed at.
     #[cold]
     pub(crate) fn add_tried(&mut self, mark: u64) {
-        let tried = &mut self.extras.get_or_insert_default().tried;
-        if !tried.contains(&mark) {
-            tried.push(mark);
-        }
+        note(&mut self.extras.get_or_insert_default().tried, mark);
     }
 
     /// Whether the call waits, up to its deadline, while no endpoint is usable, in place of failing at once.

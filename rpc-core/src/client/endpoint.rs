@@ -504,9 +504,6 @@ async fn connect(endpoint: Weak<Inner>) {
     let Some(inner) = endpoint.upgrade() else { return };
     let Some(making) = inner.making() else { return };
     let mut state = inner.lock();
-    if let Some(own) = tokio::task::try_id() {
-        state.dials.retain(|dial| dial.id() != own);
-    }
     match connected {
         Ok((io, peer)) => {
             let link = Link::new(connection(Role::Connector, &making.config), peer);
@@ -532,11 +529,10 @@ impl Drop for Ended {
     fn drop(&mut self) {
         let Some(inner) = self.0.upgrade() else { return };
         let mut state = inner.lock();
-        let under_way = state.dials.len();
         if let Some(own) = tokio::task::try_id() {
             state.dials.retain(|dial| dial.id() != own);
         }
-        if state.dials.len() < under_way && std::thread::panicking() {
+        if std::thread::panicking() {
             state.shelf.dial_failed();
             inner.rest(&mut state, "the connector panicked", now());
         }

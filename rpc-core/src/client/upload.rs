@@ -9,7 +9,6 @@ use tokio::task::AbortHandle;
 use crate::call::request::Upload;
 use crate::context::{Context, poll_in};
 use crate::middleware::catch_panic::caught;
-use crate::status::Status;
 use crate::transport::pump::{Pump, Pumped};
 use crate::transport::stream::Way;
 use crate::wire::StreamId;
@@ -39,7 +38,7 @@ impl Future for Task {
                 let Some(stream) = ready!(this.way.lane.poll_stream(cx)) else { return Poll::Ready(()) };
                 let Some(items) = this.items.take() else {
                     // Another attempt was quicker.
-                    this.way.fail(Status::internal("the items of the request were sent already"));
+                    this.way.fail(Upload::gone());
                     return Poll::Ready(());
                 };
                 (stream, &mut this.pump.insert((stream, Pump::new(items))).1)

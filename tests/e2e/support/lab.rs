@@ -5,9 +5,10 @@ use std::fmt;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
-use rpc_core::{Status, service};
+use rpc_core::{Context, Status, service};
 use tokio::sync::Semaphore;
 
 use super::wait::until;
@@ -55,6 +56,17 @@ impl Bed {
     /// Gives back what it is given.
     pub(crate) fn echoing() -> Self {
         Self::new(async |input| Ok(input))
+    }
+
+    /// The same, and notes what the handler's call had left of its time.
+    pub(crate) fn timed() -> (Self, Arc<Mutex<Option<Duration>>>) {
+        let left = Arc::new(Mutex::new(None));
+        let note = left.clone();
+        let bed = Self::new(move |input| {
+            *note.lock().unwrap() = Context::current().remaining();
+            async move { Ok(input) }
+        });
+        (bed, left)
     }
 
     /// Never answers.

@@ -29,6 +29,7 @@ use tokio::task::AbortHandle;
 
 use crate::balance::{self, Pick, Picker, outlier};
 use crate::call::Request;
+use crate::call::request::note;
 use crate::client::channel::Snapshot;
 use crate::client::cluster::member::Member;
 use crate::client::destination::{Chosen, Connected};
@@ -188,9 +189,7 @@ impl Cluster {
                 // Its calls wait in line for its connections: that is our limit, and no failure of the server's.
                 Err(status) if status.code() == Code::ResourceExhausted => return Err(status),
                 Err(mut status) => {
-                    if !wish.tried.contains(&chosen.mark()) {
-                        wish.tried.push(chosen.mark());
-                    }
+                    note(&mut wish.tried, chosen.mark());
                     chosen.failed(&mut status);
                     failures += 1;
                     if failures > MOVES && !wish.wait {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::task::coop;
 
 use super::{Again, Begun, First, Sending, head, reply};
+use crate::call::request::Upload;
 use crate::call::response::Took;
 use crate::call::wait::will_wake_at;
 use crate::call::{BoxFuture, Request, Response, Shape};
@@ -55,13 +56,7 @@ impl Sending {
         again: Again<'_>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<Response, Status>> {
-        let mut begun = Begun::Other;
         loop {
-            match begun {
-                Begun::Waits => return Poll::Pending,
-                Begun::Handed => return Poll::Ready(Ok(Response::default())),
-                Begun::Other => {}
-            }
             let ended = || Poll::Ready(Err(Status::internal("a call was polled after its end")));
             match self.rare.as_deref_mut() {
                 Some(Rare::Connecting(connected)) => match connected.as_mut().poll(cx) {
@@ -69,7 +64,11 @@ impl Sending {
                         self.rare = None;
                         self.at = at;
                         self.lease = line.lease;
-                        begun = self.start(line.link, to, First::default(), cx);
+                        match self.start(line.link, to, First::default(), cx) {
+                            Begun::Waits => return Poll::Pending,
+                            Begun::Handed => return Poll::Ready(Ok(Response::default())),
+                            Begun::Other => {}
+                        }
                     }
                     Poll::Ready(Err(status)) => self.rare = Some(failed(status)),
                     Poll::Pending => {
@@ -106,7 +105,7 @@ impl Sending {
     pub(super) fn start_streamed(&mut self, link: Arc<Link>, to: &Destination) -> Box<Rare> {
         let (stream, Request { context, method, body, .. }) = (self.request.stream(), &self.request);
         if !self.request.is_whole() {
-            return failed(Status::internal("the items of the request were sent already"));
+            return failed(Upload::gone());
         }
         let trace = self.request.trace().map(|trace| trace.to_bytes());
         let head = head(&self.request, None, trace.as_ref());

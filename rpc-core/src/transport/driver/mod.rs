@@ -21,7 +21,7 @@ use crate::buffer;
 use crate::context::{now, sleep_until};
 use crate::transport::answers::Answers;
 use crate::transport::io::BoxIo;
-use crate::transport::link::{Link, State};
+use crate::transport::link::Link;
 use crate::wire::{Event, Incoming, Part, Transmit};
 
 mod act;
@@ -208,12 +208,6 @@ impl<D: Dispatch> Driver<D> {
         Ok(true)
     }
 
-    fn answer(state: &mut State, answers: &mut Answers, at: Instant) {
-        if !answers.is_empty() {
-            answers.send(&mut state.wire, at);
-        }
-    }
-
     fn wake(&mut self) {
         // To begin a drain of nothing costs more than to look.
         if !self.wakers.is_empty() {
@@ -382,7 +376,9 @@ impl<D: Dispatch> Driver<D> {
     #[inline(always)]
     fn give_out(&mut self, at: Instant, cx: &TaskContext<'_>) -> Next {
         let mut state = self.link.lock();
-        Self::answer(&mut state, &mut self.answers, at);
+        if !self.answers.is_empty() {
+            self.answers.send(&mut state.wire, at);
+        }
         state.wire.written(std::mem::take(&mut self.written));
         if self.out.is_empty() {
             state.wire.poll_transmit(at, &mut self.out);
