@@ -21,7 +21,7 @@ async fn kept() -> (Etcd, tempfile::TempDir) {
             .load(SERVICE, std::time::SystemTime::now())
             .is_ok_and(|kept| kept.instances().len() == 3)
     };
-    until_within("the file", secs(5), written).await;
+    until("the file", written).await;
     etcd.kill();
     (etcd, folder)
 }
@@ -39,7 +39,7 @@ async fn a_good_file_is_used_until_etcd_is_there() {
     let server = registry(&etcd).await;
     soon("registering", server.register(SERVICE, instance("d"))).await.unwrap();
     until_trusted(&watch, &["d"]).await;
-    until_within("it is live", secs(5), async || watch.error().is_none()).await;
+    until("it is live", async || watch.error().is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn a_bad_file_or_an_old_one_is_not_used_and_does_no_harm() {
     etcd.run().await;
     let server = registry(&etcd).await;
     soon("registering", server.register(SERVICE, instance("d"))).await.unwrap();
-    until_within("etcd is believed", secs(10), async || trusted(&watch).contains(&"d".to_owned())).await;
+    until("etcd is believed", async || trusted(&watch).contains(&"d".to_owned())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,7 +43,7 @@ async fn one_holds_it_and_the_next_one_follows_with_a_greater_token() {
     assert!(began.elapsed() < secs(1), "it was woken: {:?}", began.elapsed());
     assert!(second.token() > token);
     drop(second);
-    until_within("nothing is left", secs(5), async || locks(&etcd).await + etcd.leases().await == 0).await;
+    until("nothing is left", async || locks(&etcd).await + etcd.leases().await == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,9 +52,9 @@ async fn giving_up_leaves_no_place_in_the_queue() {
     let one = registry(&etcd).await;
     let guard = soon("the lock", one.acquire("a", options("one"))).await.unwrap();
     let waiting = one.acquire("a", options("two"));
-    until_within("two in the queue", secs(5), async || locks(&etcd).await == 2).await;
+    until("two in the queue", async || locks(&etcd).await == 2).await;
     drop(waiting);
-    until_within("one in the queue", secs(5), async || locks(&etcd).await == 1).await;
+    until("one in the queue", async || locks(&etcd).await == 1).await;
     assert!(guard.is_held());
 }
 
@@ -140,5 +140,5 @@ async fn many_that_want_it_have_it_one_at_a_time() {
     tokens.sort();
     tokens.dedup();
     assert_eq!((tokens.len(), shared.load(Ordering::SeqCst)), (30, 30));
-    until_within("nothing is left", secs(5), async || locks(&etcd).await == 0).await;
+    until("nothing is left", async || locks(&etcd).await == 0).await;
 }

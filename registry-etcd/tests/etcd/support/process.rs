@@ -49,7 +49,7 @@ impl Process {
     /// Lets it end by itself, and waits for that.
     pub(crate) async fn end(mut self) {
         drop(self.0.stdin.take());
-        super::until_within("it ends", super::secs(10), async || self.0.try_wait().unwrap().is_some()).await;
+        super::until("it ends", async || self.0.try_wait().unwrap().is_some()).await;
     }
 }
 
