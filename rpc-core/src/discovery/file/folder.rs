@@ -2,7 +2,8 @@
 //!
 //! Whoever is alive touches its file. When that was is written in the file's time stamp, but that is by the wall clock,
 //! which somebody may set. So a reader reckons from when it *saw* the stamp change, by a clock of its own; the stamp's
-//! value counts only for what was there before the reader was.
+//! value counts only for what was there before the reader was. Where the clock was set shortly before that, it is wrong
+//! about the living until they touch their files again, a third of a lease at most. So nothing is cleared away by it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -81,10 +82,18 @@ impl File {
         (!self.is_silent_for(content.ttl, now)).then_some(&content.record.instance)
     }
 
-    /// Whether it has been of no use for so long that it can go.
+    /// Whether it has been of no use for so long that it can go: all of it seen by this reader. By its stamp alone a file
+    /// seems old to whoever comes after the wall clock was set forward, and one that is taken away while its owner lives
+    /// looks to all others as if that had left.
     fn is_litter(&self, now: Instant) -> bool {
         let ttl = self.content.as_ref().map_or(TTL, |content| content.ttl);
-        self.is_silent_for(ttl.saturating_mul(1 + GRACE), now)
+        now.saturating_duration_since(self.seen) > ttl.saturating_mul(1 + GRACE)
+    }
+
+    /// Whether its stamp is so far in the future that the wall clock must have been set back since.
+    fn is_ahead_of(&self, wall: SystemTime) -> bool {
+        let ttl = self.content.as_ref().map_or(TTL, |content| content.ttl);
+        self.stamp.0.duration_since(wall).is_ok_and(|ahead| ahead > ttl)
     }
 }
 
@@ -147,9 +156,9 @@ impl Folder {
                     File { stamp, seen: now, age, content }
                 }
             };
-            if file.is_litter(now) {
-                // Whoever owns it and comes to life again writes it again.
-                let _ = fs::remove_file(&path);
+            // Whoever owns it and comes to life again writes it again. What cannot be removed is kept in mind: it would be
+            // met as something new the next time.
+            if file.is_litter(now) && fs::remove_file(&path).is_ok() {
                 continue;
             }
             found.insert(path, file);
@@ -159,6 +168,19 @@ impl Folder {
             gone.values().filter_map(|file| file.alive(now)).map(|instance| instance.id.clone()).collect();
         let alive = self.files.values().filter_map(|file| file.alive(now)).cloned().collect();
         Ok(Scan { alive, withdrawn })
+    }
+
+    /// Who is alive, for somebody who looks but once and so sees no signs of life. Blocks.
+    ///
+    /// A watcher takes who has a stamp in the future for alive until it has been silent for a lease; here that would be
+    /// until the clock has caught up, however far it was set back. Whoever lives is missed only up to its next touch.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the folder cannot be read.
+    pub(crate) fn list(mut self, now: Instant, wall: SystemTime) -> Result<Vec<Instance>, Status> {
+        self.scan(now, wall)?;
+        let plausible = self.files.values().filter(|file| !file.is_ahead_of(wall));
+        Ok(plausible.filter_map(|file| file.alive(now)).cloned().collect())
     }
 
     fn paths(&self) -> io::Result<Vec<PathBuf>> {
@@ -255,6 +277,11 @@ mod tests {
             Self { _root: root, folder, now: Instant::now(), wall: SystemTime::now() }
         }
 
+        /// A reader that has just come.
+        fn newcomer(&self) -> Folder {
+            Folder::new(self.folder.path.clone(), Arc::default())
+        }
+
         fn path(&self, id: &str) -> PathBuf {
             self.folder.path.join(file_name(id))
         }
@@ -325,6 +352,42 @@ mod tests {
         }
     }
 
+    /// A minute is less than the time after which the dead are cleared away, an hour is more.
+    #[test]
+    fn who_comes_after_the_clock_was_set_forward_takes_nothing_away() {
+        for jump in [60, 3600] {
+            let mut bench = Bench::new();
+            bench.write("a");
+            bench.alive();
+            let mut newcomer = bench.newcomer();
+            bench.wall += secs(jump);
+            let scan = newcomer.scan(bench.now, bench.wall).unwrap();
+            assert!(scan.alive.is_empty(), "nobody can know better yet");
+            assert_eq!(bench.folder.scan(bench.now, bench.wall).unwrap().withdrawn, [""; 0]);
+            assert_eq!(bench.alive(), "a");
+            bench.pass(secs(2));
+            bench.touch("a", bench.wall);
+            assert_eq!(newcomer.scan(bench.now, bench.wall).unwrap().alive.len(), 1);
+        }
+    }
+
+    #[test]
+    fn who_was_dead_when_the_clock_was_set_back_does_not_live_until_it_has_caught_up() {
+        let mut bench = Bench::new();
+        bench.write("dead");
+        bench.write("alive");
+        bench.pass(secs(60));
+        bench.wall -= secs(3600);
+        bench.touch("alive", bench.wall);
+        let listed = bench.newcomer().list(bench.now, bench.wall).unwrap();
+        assert_eq!(listed.iter().map(|instance| &instance.id).collect::<Vec<_>>(), ["alive"]);
+        // A watcher finds it out by itself.
+        let mut newcomer = bench.newcomer();
+        newcomer.scan(bench.now, bench.wall).unwrap();
+        bench.pass(secs(7));
+        assert!(newcomer.scan(bench.now, bench.wall).unwrap().alive.is_empty());
+    }
+
     #[test]
     fn what_is_taken_away_alive_has_left_and_what_was_dead_is_litter() {
         let mut bench = Bench::new();
@@ -361,8 +424,11 @@ mod tests {
         }
         assert_eq!(bench.folder.skipped.load(Ordering::Relaxed), 5);
         bench.pass(secs(3600));
-        bench.alive();
+        for _ in 0..3 {
+            bench.alive();
+        }
         assert!(!half.exists(), "halves are cleared away");
+        assert_eq!(bench.folder.skipped.load(Ordering::Relaxed), 5, "the folder stays, and is nothing new");
     }
 
     #[test]

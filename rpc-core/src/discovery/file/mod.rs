@@ -6,7 +6,8 @@
 //! Each instance is a file, `<folder>/<service>/<id>.json`: its [`Record`], and how long
 //! it outlives its last sign of life. Its owner touches it three times within that; who has not seen it touched for
 //! longer takes it for dead, by a clock of its own that nobody can set. A process that is killed is so found out; one that
-//! was stopped comes back with its next touch.
+//! was stopped comes back with its next touch. Setting the wall clock ends nobody for those who watch already; who begins to
+//! watch, or asks for a list, right after that may miss the living until their next touch.
 //!
 //! ```
 //! use rpc_core::discovery::{FileRegistry, Instance, Registry, resolver::Builder};
@@ -148,11 +149,10 @@ impl Registry for FileRegistry {
     }
 
     fn list(&self, service: &str) -> BoxFuture<Result<Snapshot, Status>> {
-        let mut folder = Folder::new(self.service(service), self.shared.skipped.clone());
+        let folder = Folder::new(self.service(service), self.shared.skipped.clone());
         Box::pin(async move {
-            let scan = tokio::task::spawn_blocking(move || folder.scan(now(), SystemTime::now())).await;
-            scan.map_err(|_| Status::unavailable("the runtime goes down"))?
-                .map(|scan| Snapshot::new(scan.alive))
+            let listed = tokio::task::spawn_blocking(move || folder.list(now(), SystemTime::now())).await;
+            listed.map_err(|_| Status::unavailable("the runtime goes down"))?.map(Snapshot::new)
         })
     }
 
