@@ -187,10 +187,12 @@ impl Load {
         self.set_ready(now);
     }
 
-    /// Forgets latency and failures: what is known of an endpoint that has come back is out of date. Like a new one it
-    /// then gets one call at once, and the rest by how that goes. An average would not let it: of two that are drawn the
-    /// one that hung for a second, a minute ago, still seems the worse one.
+    /// Forgets latency, failures, and how long it asked to be left alone: what is known of an endpoint that has come back is
+    /// out of date. Like a new one it then gets one call at once, and the rest by how that goes. An average would not let
+    /// it: of two that are drawn the one that hung for a second, a minute ago, still seems the worse one. And a server that
+    /// still wants to be left alone says so again.
     pub fn forget(&self) {
+        self.left_alone_until.store(0, Relaxed);
         self.consecutive_failures.store(0, Relaxed);
         self.latency.clear();
         self.failing.clear();
@@ -421,6 +423,18 @@ mod tests {
         assert_eq!(load.retry_after(start + Duration::from_secs(3)), Duration::ZERO);
         load.begin(start).finish(start, outcome(u64::MAX));
         assert_eq!(load.retry_after(start), MAX_RETRY_AFTER);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_all_that_was_held_against_it() {
+        let start = Instant::now();
+        let load = Arc::new(Load::new(start));
+        call(&load, start, MS, Outcome::Success);
+        call(&load, start, MS, Outcome::Failure { retry_after: Some(Duration::from_secs(60)) });
+        load.forget();
+        assert_eq!((load.consecutive_failures(), load.latency(start)), (0, None));
+        assert!(load.last_failing().is_none());
+        assert_eq!(load.retry_after(start), Duration::ZERO);
     }
 
     #[test]
