@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::{Reason, now};
+use crate::context::now;
 use crate::server::Server;
 use crate::server::accept::Shared;
 use crate::status::Status;
@@ -94,7 +94,9 @@ pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
         Ok(()) => Vec::new(),
         Err(_) => {
             let late = late(&shared);
-            cut_off(&shared);
+            for link in shared.links() {
+                link.cut_off();
+            }
             // The callers are told; a peer that does not listen any more does not hold the end up for long.
             let _ = tokio::time::timeout(LAST_WORDS, all_ended(&shared)).await;
             late
@@ -103,19 +105,6 @@ pub(super) async fn drain(mut server: Server, limit: Duration) -> Report {
     // Dropping the server ends what is left.
     drop(server);
     Report { took: now().saturating_duration_since(began), late, still_registered }
-}
-
-/// Ends every handler that runs; its call is answered.
-fn cut_off(shared: &Shared) {
-    for link in shared.links() {
-        let serving = link.lock().all_serving();
-        for (context, task) in serving {
-            context.cancel_call(Reason::Shutdown);
-            if let Some(task) = task {
-                task.abort();
-            }
-        }
-    }
 }
 
 async fn all_ended(shared: &Arc<Shared>) {

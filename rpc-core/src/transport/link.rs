@@ -52,6 +52,8 @@ pub(crate) struct State {
     wakes_at: Option<Instant>,
     /// Nobody wants the connection any more; the driver ends it when nothing is open.
     pub(crate) closing: bool,
+    /// No handler gets a task any more.
+    cut_off: bool,
 }
 
 /// A handler of ours that has a task.
@@ -86,6 +88,7 @@ impl Link {
                 asleep: false,
                 wakes_at: None,
                 closing: false,
+                cut_off: false,
             }),
             peer,
             settled: Notify::new(),
@@ -180,12 +183,36 @@ impl Link {
         token
     }
 
-    /// Keeps the handle by which the handler's task is ended.
+    /// Keeps the handle by which the handler's task is ended; ends it if all were cut off meanwhile.
     pub(crate) fn set_task(&self, token: Token, task: AbortHandle) {
+        let mut state = self.lock();
+        let cut_off = state.cut_off;
         // The task may be over already, and its place taken by nobody: places are given by the driver, which is the
         // one that calls this.
-        if let Some(serving) = self.lock().serving.get_mut(token.0 as usize) {
+        let Some(serving) = state.serving.get_mut(token.0 as usize) else { return };
+        if !cut_off {
             serving.task = Some(task);
+            return;
+        }
+        let context = serving.context.clone();
+        drop(state);
+        context.cancel_call(Reason::Shutdown);
+        task.abort();
+    }
+
+    /// Ends every handler that has a task, and those that get one from now on; their calls are answered. Whoever cuts off
+    /// does not run on the driver's task, which may be about to give a handler its own.
+    pub(crate) fn cut_off(&self) {
+        let serving = {
+            let mut state = self.lock();
+            state.cut_off = true;
+            state.all_serving()
+        };
+        for (context, task) in serving {
+            context.cancel_call(Reason::Shutdown);
+            if let Some(task) = task {
+                task.abort();
+            }
         }
     }
 
@@ -392,5 +419,35 @@ impl Caller for Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Arc<Link> {
+        Link::new(connection(Role::Acceptor, &Config::default()), Peer::new("there"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_is_cut_off_whenever_it_gets_its_task() {
+        // Before it has a place, before its task is known, and after.
+        for moment in 0..3 {
+            let link = link();
+            let cut_off = |now| {
+                if now == moment {
+                    link.cut_off();
+                }
+            };
+            cut_off(0);
+            let token = link.serve(StreamId(1), Context::default(), None);
+            let task = tokio::spawn(std::future::pending::<()>());
+            cut_off(1);
+            link.set_task(token, task.abort_handle());
+            cut_off(2);
+            let ended = tokio::time::timeout(std::time::Duration::from_secs(1), task).await;
+            assert!(ended.is_ok_and(|ended| ended.unwrap_err().is_cancelled()), "it runs on: {moment}");
+        }
     }
 }
