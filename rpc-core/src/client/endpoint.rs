@@ -63,6 +63,8 @@ enum Other {
 /// What is known of the connections to a server.
 struct State {
     shelf: Shelf<Arc<Link>>,
+    /// What was taken off it, to be closed once the lock is free.
+    gone: Vec<Arc<Link>>,
     /// The tasks that make connections.
     dials: Vec<AbortHandle>,
     /// The task that looks after the connections while no call does.
@@ -126,10 +128,6 @@ impl Connection for Arc<Link> {
         self.lock().wire.error().is_some()
     }
 
-    fn close(&self) {
-        Link::close(self);
-    }
-
     fn is(&self, other: &Self) -> bool {
         Self::ptr_eq(self, other)
     }
@@ -185,6 +183,7 @@ impl Endpoint {
     fn of(other: Other, line: Option<Arc<Semaphore>>) -> Self {
         let state = State {
             shelf: Shelf::new(),
+            gone: Vec::new(),
             dials: Vec::new(),
             groom: None,
             failures: 0,
@@ -365,6 +364,16 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Runs `f` under the lock, then closes what it has taken off the shelf: that wakes, and a waker may run anybody's code.
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = f(&mut state);
+        let gone = std::mem::take(&mut state.gone);
+        drop(state);
+        gone.iter().for_each(|link| link.close());
+        result
+    }
+
     /// Looks at the connections, and begins to make one if none will do.
     fn step(self: &Arc<Self>, at: Instant) -> Step {
         let making = match &self.other {
@@ -377,23 +386,27 @@ impl Inner {
             }
             Other::Nobody(status) => return Step::Never(status.clone()),
         };
-        let mut state = self.lock();
-        self.sweep(&mut state, at);
-        let choice = state.shelf.choose(&making.pool, at);
-        if let Choice::Use(link) = choice {
-            return Step::Ready(link);
-        }
-        let resting = state.resting.clone().filter(|(until, _)| at < *until);
-        // The first one is enough for all who wait for it.
-        let awaited = !making.pool.exclusive && matches!(choice, Choice::Nothing) && !state.dials.is_empty();
-        if resting.is_none() && !awaited && state.shelf.may_dial(&making.pool, state.dials.len(), at) {
-            self.dial(&mut state);
-        }
-        match (choice, resting) {
-            (Choice::Use(link) | Choice::Busy(link), _) => Step::Ready(link),
-            (Choice::Nothing, Some((until, status))) if state.dials.is_empty() => Step::Rest(until, status),
-            (Choice::Nothing, _) => Step::Wait,
-        }
+        self.with(|state| {
+            self.sweep(state, at);
+            let choice = state.shelf.choose(&making.pool, at);
+            if let Choice::Use(link) = choice {
+                return Step::Ready(link);
+            }
+            let resting = state.resting.clone().filter(|(until, _)| at < *until);
+            // The first one is enough for all who wait for it.
+            let awaited =
+                !making.pool.exclusive && matches!(choice, Choice::Nothing) && !state.dials.is_empty();
+            if resting.is_none() && !awaited && state.shelf.may_dial(&making.pool, state.dials.len(), at) {
+                self.dial(state);
+            }
+            match (choice, resting) {
+                (Choice::Use(link) | Choice::Busy(link), _) => Step::Ready(link),
+                (Choice::Nothing, Some((until, status))) if state.dials.is_empty() => {
+                    Step::Rest(until, status)
+                }
+                (Choice::Nothing, _) => Step::Wait,
+            }
+        })
     }
 
     /// Takes out the connections that take no more calls. Calls that are under way on them may finish.
@@ -412,6 +425,7 @@ impl Inner {
                 // It said hello and went. Once that may be chance; one that does it again and again must not be run over.
                 (state.failures, state.failure) = (1, Some(error));
             }
+            state.gone.push(link);
         }
         // A task that ended without a word was ended with its runtime.
         state.dials.retain(|dial| !dial.is_finished());
@@ -476,10 +490,11 @@ fn gone(link: &Link) -> Option<Status> {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let state = self.lock();
         let serves = self.making().is_some_and(|making| !making.router.is_empty());
+        // Nobody else has it any more, so nothing is locked.
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         for link in state.shelf.connections() {
-            if serves { link.leave() } else { Link::close(link) }
+            if serves { link.leave() } else { link.close() }
         }
         for task in state.dials.iter().chain(&state.groom) {
             task.abort();
@@ -503,7 +518,6 @@ async fn connect(endpoint: Weak<Inner>) {
     };
     let Some(inner) = endpoint.upgrade() else { return };
     let Some(making) = inner.making() else { return };
-    let mut state = inner.lock();
     match connected {
         Ok((io, peer)) => {
             let link = Link::new(connection(Role::Connector, &making.config), peer);
@@ -512,10 +526,12 @@ async fn connect(endpoint: Weak<Inner>) {
             if making.pool.needs_grooming() {
                 drop(tokio::spawn(tell_when_unusable(link.clone(), Arc::downgrade(&inner))));
             }
+            let mut state = inner.lock();
             state.shelf.put(link, &making.pool, now(), fastrand::f64());
             state.resting = None;
         }
         Err(error) => {
+            let mut state = inner.lock();
             state.shelf.dial_failed();
             inner.rest(&mut state, &error, now());
         }
@@ -557,23 +573,20 @@ async fn groom(endpoint: Weak<Inner>) {
         let Some(making) = inner.making() else { return };
         let at = now();
         let changed = inner.changed.clone().notified_owned();
-        let due = {
-            let mut state = inner.lock();
-            inner.sweep(&mut state, at);
+        let due = inner.with(|state| {
+            inner.sweep(state, at);
             if state.shelf.connections().any(Connection::has_answered) {
                 // It may be closed now, for it is idle or old, and not for any failure.
                 state.forget_failures();
             }
-            let groomed = {
-                let dialing = state.dials.len();
-                state.shelf.groom(&making.pool, dialing, at)
-            };
+            let mut groomed = state.shelf.groom(&making.pool, state.dials.len(), at);
+            state.gone.append(&mut groomed.closed);
             let resting = state.resting.as_ref().is_some_and(|(until, _)| at < *until);
             for _ in 0..if resting { 0 } else { groomed.dial } {
-                inner.dial(&mut state);
+                inner.dial(state);
             }
             groomed.due
-        };
+        });
         let due = due.unwrap_or(at + LONG);
         // Not held while there is nothing to do: its end ends this task.
         drop(inner);
@@ -588,5 +601,68 @@ impl fmt::Debug for Endpoint {
             .field("to", &self.0.other.to_string())
             .field("pool", &snapshot.pool)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::call::Peer;
+    use crate::transport::DefaultConnector;
+
+    /// In the place of a driver: looks whether the endpoint can be asked when it is woken.
+    struct Probe {
+        endpoint: Endpoint,
+        woken: AtomicUsize,
+        locked_out: AtomicBool,
+    }
+
+    impl Wake for Probe {
+        fn wake(self: Arc<Self>) {
+            self.woken.fetch_add(1, Ordering::SeqCst);
+            self.locked_out.fetch_or(self.endpoint.0.state.try_lock().is_err(), Ordering::SeqCst);
+        }
+    }
+
+    /// An endpoint with this pool, one connection on its shelf, and who stands for that one's driver.
+    fn probed(pool: pool::Config) -> (Arc<Link>, Arc<Probe>) {
+        let mut settings = Settings::default();
+        settings.pool = pool;
+        let making = Making::new(Arc::new(DefaultConnector), &settings, Router::default());
+        let endpoint = Endpoint::new(Address::Memory("nobody".to_owned()), making);
+        let link = Link::new(connection(Role::Connector, &Config::default()), Peer::new("there"));
+        endpoint.0.lock().shelf.put(link.clone(), &settings.pool, now(), 0.5);
+        let probe = Probe { endpoint, woken: AtomicUsize::new(0), locked_out: AtomicBool::new(false) };
+        let probe = Arc::new(probe);
+        link.lock().sleep(None, &Waker::from(probe.clone()));
+        (link, probe)
+    }
+
+    impl Probe {
+        fn check(&self) {
+            assert!(self.woken.load(Ordering::SeqCst) > 0, "it hears of the end");
+            assert!(!self.locked_out.load(Ordering::SeqCst), "it was woken under the lock");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_woken_by_the_end_of_a_lost_connection_may_ask_the_endpoint() {
+        let (link, probe) = probed(pool::Config::default());
+        link.lock().wire.handle_lost("it was cut");
+        probe.endpoint.0.step(now());
+        probe.check();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_woken_by_the_end_of_an_idle_connection_may_ask_the_endpoint() {
+        let limit = Duration::from_secs(1);
+        let (_, probe) = probed(pool::Config { idle_timeout: Some(limit), ..Default::default() });
+        let groom = tokio::spawn(groom(Arc::downgrade(&probe.endpoint.0)));
+        tokio::time::sleep(2 * limit).await;
+        groom.abort();
+        probe.check();
     }
 }

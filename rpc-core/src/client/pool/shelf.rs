@@ -1,5 +1,5 @@
 //! [`Shelf`]: the connections of one pool, and every decision about them. No clock, no lock, no task: the endpoint has
-//! these.
+//! these. What is taken out the endpoint closes, which wakes, and so must not happen under its lock.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,6 @@ pub(in crate::client) trait Connection: Clone {
 
     /// Whether it broke, where it takes no calls.
     fn is_broken(&self) -> bool;
-
-    /// Lets it end after its last call.
-    fn close(&self);
 
     /// Whether both are the same one.
     fn is(&self, other: &Self) -> bool;
@@ -64,7 +61,9 @@ pub(in crate::client) enum Choice<C> {
 
 /// What is to be done after the shelf was put in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::client) struct Groomed {
+pub(in crate::client) struct Groomed<C> {
+    /// What was taken out, to be closed.
+    pub(in crate::client) closed: Vec<C>,
     /// So many connections should be made.
     pub(in crate::client) dial: usize,
     /// When to look again without any news; `None` if only news can change anything.
@@ -116,7 +115,7 @@ impl<C: Connection> Shelf<C> {
         self.counts.dials_failed += 1;
     }
 
-    /// Takes out what takes no more calls. What is taken out is closed, and may end the calls that it has.
+    /// Takes out what takes no more calls. It is to be closed, and may end the calls that it has.
     pub(in crate::client) fn sweep(&mut self) -> Vec<C> {
         let mut gone = Vec::new();
         let counts = &mut self.counts;
@@ -127,7 +126,6 @@ impl<C: Connection> Shelf<C> {
                     true => counts.closed_broken += 1,
                     false => counts.closed_drained += 1,
                 }
-                entry.connection.close();
                 gone.push(entry.connection.clone());
             }
             usable
@@ -184,10 +182,11 @@ impl<C: Connection> Shelf<C> {
         open + dialing < config.most() && dialing < config.max_dials.max(1)
     }
 
-    /// Puts the shelf in order: closes what is old or idle for too long, and says what is missing.
-    pub(in crate::client) fn groom(&mut self, config: &Config, dialing: usize, now: Instant) -> Groomed {
-        let mut wanted = self.retire(config, now);
-        let idle = self.close_idle(config, now);
+    /// Puts the shelf in order: takes out what is old or idle for too long, and says what is missing.
+    pub(in crate::client) fn groom(&mut self, config: &Config, dialing: usize, now: Instant) -> Groomed<C> {
+        let mut closed = Vec::new();
+        let mut wanted = self.retire(config, now, &mut closed);
+        let idle = self.close_idle(config, now, &mut closed);
         wanted = wanted.max(config.min_idle.min(config.most()).saturating_sub(idle));
         let mut dial = 0;
         while dial + dialing < wanted && self.may_dial(config, dialing + dial, now) {
@@ -201,11 +200,11 @@ impl<C: Connection> Shelf<C> {
         // What is missing may fail to be made: it is looked for again.
         let again = (wanted > 0).then(|| now + AGAIN);
         let due = ages.chain(idle).chain(again).min().map(|at| at.max(now + LEAST));
-        Groomed { dial, due }
+        Groomed { closed, dial, due }
     }
 
-    /// Closes what is old, if a call that comes does not need it. How many should take their place.
-    fn retire(&mut self, config: &Config, now: Instant) -> usize {
+    /// Takes out what is old, if a call that comes does not need it. How many should take their place.
+    fn retire(&mut self, config: &Config, now: Instant, closed: &mut Vec<C>) -> usize {
         let mut fresh = self.entries.iter().filter(|entry| !entry.is_old(now)).count();
         let mut missing = 0;
         let counts = &mut self.counts;
@@ -220,14 +219,14 @@ impl<C: Connection> Shelf<C> {
                 return true;
             }
             counts.closed_lifetime += 1;
-            entry.connection.close();
+            closed.push(entry.connection.clone());
             false
         });
         missing
     }
 
-    /// Closes what nobody uses. How many idle ones are left.
-    fn close_idle(&mut self, config: &Config, now: Instant) -> usize {
+    /// Takes out what nobody uses. How many idle ones are left.
+    fn close_idle(&mut self, config: &Config, now: Instant, closed: &mut Vec<C>) -> usize {
         for entry in &mut self.entries {
             // Calls that are many come to a connection without the shelf.
             let seen = (entry.connection.begun(), entry.connection.calls());
@@ -247,7 +246,7 @@ impl<C: Connection> Shelf<C> {
                 break;
             }
             self.counts.closed_idle += 1;
-            self.entries.remove(at).connection.close();
+            closed.push(self.entries.remove(at).connection);
             idle -= 1;
         }
         idle
