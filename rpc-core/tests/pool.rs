@@ -143,6 +143,35 @@ async fn an_exclusive_connection_that_has_grown_old_goes_after_its_call() {
     assert_eq!((statistics.open, statistics.closed_lifetime), (0, 1), "{statistics:?}");
 }
 
+/// Three attempts get through to somebody who says nothing, and three to nobody. Each call would be late that had to wait.
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_serves_until_a_successor_has_spoken() {
+    for max_connections in [1, 4] {
+        let (server, _) = serve().await;
+        let connector = Scripted::new(|attempt, address| match attempt {
+            0 | 7.. => connects(address),
+            1..=3 => meets_a_silent_one(),
+            _ => refuses(),
+        });
+        let channel = Channel::builder(server.local_addr())
+            .connector(connector.clone())
+            .pool(pool::Config { max_lifetime: Some(secs(1)), max_connections, ..Default::default() })
+            .build()
+            .unwrap();
+        let client = LabClient::new(channel);
+        let statistics = || client.channel().snapshot().pool;
+        while statistics().closed_lifetime == 0 {
+            client.work(0).timeout(ms(50)).await.unwrap();
+            assert!(connector.attempts() < 9, "{:?}", statistics());
+            sleep(ms(10)).await;
+        }
+        client.work(0).timeout(ms(50)).await.unwrap();
+        let statistics = statistics();
+        assert_eq!((connector.attempts(), statistics.open), (8, 1), "{statistics:?}");
+        assert_eq!((statistics.closed_broken, statistics.dials_failed), (3, 3), "{statistics:?}");
+    }
+}
+
 /// Each lifetime is a little longer or shorter than what is set: eight, so that some are longer.
 #[tokio::test(start_paused = true)]
 async fn a_lifetime_without_end_is_a_lifetime() {

@@ -120,6 +120,10 @@ impl Connection for Arc<Link> {
         self.lock().wire.begun()
     }
 
+    fn is_established(&self) -> bool {
+        Link::is_established(self)
+    }
+
     fn has_answered(&self) -> bool {
         self.lock().wire.has_answered()
     }
@@ -524,7 +528,7 @@ async fn connect(endpoint: Weak<Inner>) {
             // The driver owns the socket and ends when the link is closed and idle, which it is when the endpoint goes.
             drop(tokio::spawn(Driver::new(io, link.clone(), Serving::new(making.router.clone()))));
             if making.pool.needs_grooming() {
-                drop(tokio::spawn(tell_when_unusable(link.clone(), Arc::downgrade(&inner))));
+                drop(tokio::spawn(tell_of(link.clone(), Arc::downgrade(&inner))));
             }
             let mut state = inner.lock();
             state.shelf.put(link, &making.pool, now(), fastrand::f64());
@@ -557,12 +561,19 @@ impl Drop for Ended {
     }
 }
 
-/// Lets the groom know of a connection that takes no more calls. Ends with it.
-async fn tell_when_unusable(link: Arc<Link>, endpoint: Weak<Inner>) {
+/// Lets the groom know of a connection when its server has spoken, for then it may take an old one's place, and when it
+/// takes no more calls. Ends with it.
+async fn tell_of(link: Arc<Link>, endpoint: Weak<Inner>) {
+    let tell = || {
+        if let Some(inner) = endpoint.upgrade() {
+            inner.changed.notify_waiters();
+        }
+    };
+    // One that ends before that is unusable, too.
+    let _ = link.established().await;
+    tell();
     link.unusable().await;
-    if let Some(inner) = endpoint.upgrade() {
-        inner.changed.notify_waiters();
-    }
+    tell();
 }
 
 /// Looks after the connections while no call does: closes what is idle or old, replaces what is gone. It does not keep

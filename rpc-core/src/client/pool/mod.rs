@@ -14,8 +14,8 @@
 //! | one more is opened | when all are at the mark | when all are taken |
 //!
 //! Whatever ends a connection (its age, idleness, the server, the network) ends no call by itself: a connection that is
-//! closed takes no new calls, and goes after its last. One that has grown too old is followed by another before it
-//! goes. Connecting happens outside of every lock, goes on if the caller that began it gives up, and is limited in
+//! closed takes no new calls, and goes after its last. One that has grown too old serves until another has taken its
+//! place. Connecting happens outside of every lock, goes on if the caller that began it gives up, and is limited in
 //! number.
 //!
 //! In reading order: here, what can be set and what is counted; `shelf`, the decisions, without clock, lock or task;
@@ -57,8 +57,10 @@ pub struct Config {
     /// A connection that has had no call for so long is closed. Default `None`: it is kept, and looked after by
     /// keepalive. One connection to each server of a name is kept whatever this says, for they are kept connected.
     pub idle_timeout: Option<Duration>,
-    /// A connection that is older is replaced; each lives up to 10 % shorter or longer, so that not all go at once.
-    /// Default `None`.
+    /// A connection that is older is replaced; each lives up to 10 % shorter or longer, so that not all go at once. The
+    /// last one serves on until the server has spoken on its successor, however long that takes: where none can be made,
+    /// calls go on as before. Not so in an exclusive pool: there an old one is given to no call, and is closed once it is
+    /// free, for it and a successor would be one connection too many. Default `None`.
     pub max_lifetime: Option<Duration>,
     /// So many connections are being made to one server at once, at most; 0 counts as 1. Default 2.
     pub max_dials: usize,

@@ -16,6 +16,9 @@ pub(in crate::client) trait Connection: Clone {
     /// A number that grows with each call.
     fn begun(&self) -> u64;
 
+    /// Whether the server has said a word: there is one, and it speaks the protocol.
+    fn is_established(&self) -> bool;
+
     /// Whether the server has shown that it is there.
     fn has_answered(&self) -> bool;
 
@@ -73,6 +76,11 @@ pub(in crate::client) struct Groomed<C> {
 impl<C: Connection> Entry<C> {
     fn is_old(&self, now: Instant) -> bool {
         self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// Whether it can take the place of an old one. Before its server has said a word it may come to nothing.
+    fn can_succeed(&self, now: Instant) -> bool {
+        !self.is_old(now) && self.connection.is_established()
     }
 
     fn is_idle(&self) -> bool {
@@ -143,11 +151,12 @@ impl<C: Connection> Shelf<C> {
             entry.awaited = false;
             return Choice::Use(entry.connection.clone());
         }
-        // An old one serves as long as there is no other.
-        let fresh = self.entries.iter().any(|entry| !entry.is_old(now));
+        // Where there are old ones, they serve until a successor has spoken, and not for longer.
+        let has_old = self.entries.iter().any(|entry| entry.is_old(now));
+        let old_serve = has_old.then(|| !self.entries.iter().any(|entry| entry.can_succeed(now)));
         let mut least: Option<(usize, usize)> = None;
         for (at, entry) in self.entries.iter().enumerate() {
-            if fresh && entry.is_old(now) {
+            if old_serve.is_some_and(|old_serve| entry.is_old(now) != old_serve) {
                 continue;
             }
             let calls = entry.connection.calls();
@@ -205,17 +214,18 @@ impl<C: Connection> Shelf<C> {
 
     /// Takes out what is old, if a call that comes does not need it. How many should take their place.
     fn retire(&mut self, config: &Config, now: Instant, closed: &mut Vec<C>) -> usize {
-        let mut fresh = self.entries.iter().filter(|entry| !entry.is_old(now)).count();
+        let mut fresh = self.entries.iter().filter(|entry| entry.can_succeed(now)).count();
+        let is_awaited = self.entries.iter().any(|entry| !entry.is_old(now));
         let mut missing = 0;
         let counts = &mut self.counts;
         self.entries.retain(|entry| {
             if !entry.is_old(now) || entry.taken {
                 return true;
             }
-            // The last one stays until another is there, so that no call has to wait for a connection.
+            // The last one stays until another is there and has spoken, so that no call has to wait for a connection.
             if !config.exclusive && fresh == 0 {
                 fresh += 1;
-                missing += 1;
+                missing += usize::from(!is_awaited);
                 return true;
             }
             counts.closed_lifetime += 1;

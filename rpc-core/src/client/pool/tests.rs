@@ -15,15 +15,16 @@ struct Inner {
     calls: Cell<usize>,
     begun: Cell<u64>,
     usable: Cell<bool>,
+    spoken: Cell<bool>,
     broken: Cell<bool>,
     closed: Cell<bool>,
 }
 
 impl Fake {
     fn new(name: u32) -> Self {
-        let (calls, usable) = (Cell::new(0), Cell::new(true));
+        let (calls, usable, spoken) = (Cell::new(0), Cell::new(true), Cell::new(true));
         let (broken, closed, begun) = (Cell::new(false), Cell::new(false), Cell::new(0));
-        Self(Rc::new(Inner { name, calls, begun, usable, broken, closed }))
+        Self(Rc::new(Inner { name, calls, begun, usable, spoken, broken, closed }))
     }
 }
 
@@ -46,6 +47,10 @@ impl Connection for Fake {
 
     fn begun(&self) -> u64 {
         self.0.begun.get()
+    }
+
+    fn is_established(&self) -> bool {
+        self.0.spoken.get()
     }
 
     fn has_answered(&self) -> bool {
@@ -156,11 +161,34 @@ fn an_old_connection_serves_until_its_successor_is_there() {
     assert_eq!(groom(&mut shelf, &config, 1, due).dial, 0, "once");
     assert_eq!(shelf.choose(&config, due), Choice::Use(fakes[0].clone()));
     let next = Fake::new(9);
+    next.0.spoken.set(false);
     shelf.put(next.clone(), &config, due, 0.5);
+    assert_eq!(shelf.choose(&config, due), Choice::Use(fakes[0].clone()), "the other has not said a word");
+    let groomed = groom(&mut shelf, &config, 0, due);
+    assert_eq!((groomed.closed, groomed.dial), (vec![], 0), "it is waited for");
+    next.0.spoken.set(true);
     assert_eq!(shelf.choose(&config, due), Choice::Use(next));
     assert_eq!(groom(&mut shelf, &config, 0, due).dial, 0);
     assert!(fakes[0].0.closed.get());
     assert_eq!(shelf.statistics(0).closed_lifetime, 1);
+}
+
+#[test]
+fn one_successor_is_waited_for_however_many_there_may_be() {
+    let config = Config { max_lifetime: Some(secs(100)), ..many(4) };
+    let start = Instant::now();
+    let (mut shelf, fakes) = shelf(&config, 2, start);
+    let old = start + secs(120);
+    let groomed = groom(&mut shelf, &config, 0, old);
+    assert_eq!((groomed.closed, groomed.dial), (vec![fakes[1].clone()], 1), "one of the old is enough");
+    let lost = Fake::new(9);
+    lost.0.spoken.set(false);
+    shelf.put(lost.clone(), &config, old, 0.5);
+    assert_eq!(groom(&mut shelf, &config, 0, old).dial, 0);
+    lost.0.usable.set(false);
+    shelf.sweep();
+    let groomed = groom(&mut shelf, &config, 0, old);
+    assert_eq!((groomed.closed, groomed.dial), (vec![], 1), "that one came to nothing");
 }
 
 #[test]
