@@ -13,6 +13,7 @@ use rpc_core::client::health::HealthWatch;
 use rpc_core::client::pool;
 use rpc_core::discovery::resolver::{self, Name};
 use rpc_core::discovery::{Instance, Snapshot, State, Watch, watch};
+use rpc_core::server::health::ServingStatus;
 use rpc_core::transport::{Address, BoxIo};
 use rpc_core::{Channel, Code, Server, Status, Streaming, service};
 use support::{
@@ -158,6 +159,28 @@ async fn exclusive_connections_do_not_keep_calls_from_going_round() {
     }
     let (at_a, at_b) = (at_a.get(), at_b.get());
     assert!(at_a >= 40 && at_b >= 40, "{at_a} {at_b}");
+}
+
+/// The only connection that calls may have is theirs, however long the server is asked about its health.
+#[tokio::test(start_paused = true)]
+async fn a_health_check_takes_no_call_its_exclusive_connection() {
+    let (server, calls) = serve().await;
+    let config = pool::Config { exclusive: true, max_connections: 1, ..Default::default() };
+    let channel = round(&[server.local_addr()]).pool(config).health_check("").build().unwrap();
+    all_ready(&channel, 1).await;
+    let client = LabClient::new(channel);
+    let call = client.work(100).start();
+    until(ms(90), "it has the connection", || calls.get() == 1).await;
+    server.health().set("", ServingStatus::NotServing);
+    settled().await;
+    let status = client.work(0).await.unwrap_err();
+    assert!(status.message().contains("not well"), "{status}");
+    call.await.unwrap();
+    server.health().set("", ServingStatus::Serving);
+    settled().await;
+    client.work(0).timeout(ms(10)).await.unwrap();
+    let statistics = client.channel().snapshot().pool;
+    assert_eq!((statistics.opened, statistics.open, statistics.idle), (1, 1, 1), "{statistics:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -303,6 +303,9 @@ impl<L> Builder<L> {
     /// Asks each server of a name how this service does, and sends calls only to those that say that it is well: see
     /// [`server::health`]. The empty name asks for the server as a whole. Default: a connection is enough. Means nothing
     /// for an address.
+    ///
+    /// The question is a call that stays open for as long as the server is there. Where the [`pool`](Self::pool) is
+    /// exclusive it has a connection of its own to each server, beside those that the pool may have and counts.
     #[cfg(feature = "macros")]
     pub fn health_check(mut self, service: &str) -> Self {
         self.settings.cluster.health = Some(service.into());

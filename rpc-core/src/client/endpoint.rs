@@ -141,6 +141,7 @@ impl Connection for Arc<Link> {
 const LONG: Duration = Duration::from_secs(3600);
 
 /// How a channel's connections are made.
+#[derive(Clone)]
 pub(crate) struct Making {
     connector: Arc<dyn Connector>,
     config: Config,
@@ -177,6 +178,19 @@ impl Endpoint {
     /// The other end of this connection, for as long as it lives.
     pub(crate) fn of_caller(link: Arc<Link>) -> Self {
         Self::of(Other::Caller(link), None)
+    }
+
+    /// The same server, for a call that lasts and is no user's. Where calls have their connections for themselves it would
+    /// take one away from them for good, so it has one of its own, beside the pool.
+    #[cfg(feature = "macros")]
+    pub(crate) fn aside(&self) -> Self {
+        match &self.0.other {
+            Other::Server(address, making) if making.is_exclusive() => {
+                let making = Making { pool: pool::Config::default(), ..Making::clone(making) };
+                Self::new(address.clone(), Arc::new(making))
+            }
+            _ => self.clone(),
+        }
     }
 
     /// Nobody: calls fail with this status.

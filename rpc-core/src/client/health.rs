@@ -39,7 +39,8 @@ const MOST: Duration = Duration::from_secs(30);
 /// Whether one server wants calls for one service.
 ///
 /// A server without a health service is taken to be well. One that cannot be asked is not, and is asked again, at growing
-/// intervals. The channel is to be that of one server, for a name stands for many.
+/// intervals. The channel is to be that of one server, for a name stands for many. It should be the watch's own where its
+/// pool is exclusive: a watch has its connection for as long as it lasts.
 pub struct HealthWatch {
     client: HealthClient,
     service: String,

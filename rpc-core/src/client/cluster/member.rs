@@ -119,6 +119,8 @@ pub(super) async fn tend(
     readiness: Arc<Readiness>,
     health: Option<Arc<str>>,
 ) {
+    #[cfg(feature = "macros")]
+    let aside = endpoint.aside();
     loop {
         let link = match endpoint.established().await {
             Ok(link) => link,
@@ -140,7 +142,7 @@ pub(super) async fn tend(
         match &health {
             #[cfg(feature = "macros")]
             Some(service) => {
-                let mut watch = HealthWatch::new(Channel::over(endpoint.clone()), &**service);
+                let mut watch = HealthWatch::new(Channel::over(aside.clone()), &**service);
                 loop {
                     tokio::select! {
                         () = link.unusable() => break,

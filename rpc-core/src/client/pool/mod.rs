@@ -45,7 +45,8 @@ pub struct Config {
     /// So many calls under way on each connection make one more be opened, as long as there may be. Default 128. An
     /// exclusive pool has no use for it.
     pub high_water: usize,
-    /// Whether a call has its connection for itself. Default no.
+    /// Whether a call has its connection for itself. Default no. A call with streams has it until they have ended. A
+    /// [health check](crate::client::Builder::health_check) takes none of them: it has one more connection to each server.
     pub exclusive: bool,
     /// How long a call of an exclusive pool waits for a connection, at most; its deadline may be nearer. Default 3 s;
     /// `None` for up to the deadline.
