@@ -183,6 +183,31 @@ async fn a_health_check_takes_no_call_its_exclusive_connection() {
     assert_eq!((statistics.opened, statistics.open, statistics.idle), (1, 1, 1), "{statistics:?}");
 }
 
+/// Its connection grew old under one call and was closed, and the next call has the one that followed.
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_exclusive_connections_are_all_in_use_is_still_there() {
+    let (server, calls) = serve().await;
+    let config = pool::Config {
+        exclusive: true,
+        max_connections: 1,
+        acquire_timeout: Some(ms(300)),
+        max_lifetime: Some(ms(200)),
+        ..Default::default()
+    };
+    let channel = round(&[server.local_addr()]).pool(config).build().unwrap();
+    all_ready(&channel, 1).await;
+    let client = LabClient::new(channel);
+    let first = client.work(500).start();
+    until(ms(90), "it has the connection", || calls.get() == 1).await;
+    sleep(ms(300)).await;
+    let second = client.work(2_000).start();
+    first.await.unwrap();
+    sleep(ms(1_900)).await;
+    client.work(0).await.unwrap();
+    second.await.unwrap();
+    assert_eq!(client.channel().snapshot().pool.timeouts, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_too_long_for_a_connection_is_told_in_time() {
     let (mut servers, mut list) = (Vec::new(), Vec::new());

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
+use crate::call::race::{Either, race};
 use crate::client::backoff::Backoff;
 use crate::client::channel::{Settings, Snapshot};
 use crate::client::pool::{self, Choice, Connection, Shelf};
@@ -250,10 +251,19 @@ impl Endpoint {
     /// Why there is none, unless `wait` is set: then it waits for ever, and its caller keeps the deadline. In an
     /// exclusive pool: `RESOURCE_EXHAUSTED` if none was free in time.
     pub(crate) async fn connected(&self, wait: bool) -> Result<Line, Status> {
-        let mut place = match &self.0.line {
+        let place = match &self.0.line {
             Some(line) => Some(self.place(line.clone()).await?),
             None => None,
         };
+        self.connected_at(place, wait).await
+    }
+
+    /// The same for who has a place in the line, where there is one.
+    async fn connected_at(
+        &self,
+        mut place: Option<OwnedSemaphorePermit>,
+        wait: bool,
+    ) -> Result<Line, Status> {
         // An error that is older than this call is only reported while the next attempt must wait.
         loop {
             let changed = self.0.changed.notified();
@@ -311,9 +321,27 @@ impl Endpoint {
 
     /// Waits until the server has shown that it speaks the protocol.
     pub(crate) async fn established(&self) -> Result<Arc<Link>, Status> {
-        let Line { link, .. } = self.connected(false).await?;
+        let link = match &self.0.line {
+            Some(line) => self.seen(line).await?,
+            None => self.connected(false).await?.link,
+        };
         link.established().await.map_err(|error| self.0.unreachable(&error))?;
         Ok(link)
+    }
+
+    /// A connection of an exclusive pool for who only looks at it: one that is in use will do. All being in use for long
+    /// says nothing against the server, so there is no limit to this but their ends.
+    async fn seen(&self, line: &Arc<Semaphore>) -> Result<Arc<Link>, Status> {
+        loop {
+            let changed = self.0.changed.notified();
+            let known = self.0.lock().shelf.connections().find(|link| link.is_usable()).cloned();
+            if let Some(link) = known {
+                return Ok(link);
+            }
+            if let Either::First(place) = race(line.clone().acquire_owned(), changed).await {
+                return Ok(self.connected_at(place.ok(), false).await?.link);
+            }
+        }
     }
 
     /// Why a call that waited has no connection.
