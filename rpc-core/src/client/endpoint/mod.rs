@@ -10,32 +10,35 @@
 //!      +--------------------------------------+ lost later, or the server drains
 //! ```
 //!
-//! Which connection a call gets, and how many there are, the pool's `shelf` decides. Here are its lock, its clock and
-//! its tasks: one for each attempt to connect, and one that looks after idle and old connections where there is such a
-//! thing.
+//! Which connection a call gets, and how many there are, the pool's `shelf` decides. Here are its lock and its
+//! clock; in `tasks` is who connects, and who looks after idle and old connections where there is such a thing; in `line` how
+//! a call waits.
 //!
 //! The endpoint of a handler's caller has the connection that the call came over, and never another.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::AbortHandle;
 
-use crate::call::race::{Either, race};
 use crate::client::backoff::Backoff;
 use crate::client::channel::{Settings, Snapshot};
 use crate::client::pool::{self, Choice, Connection, Shelf};
 use crate::context::now;
-use crate::server::connection::Serving;
 use crate::server::router::Router;
 use crate::status::{Certainty, Status};
-use crate::transport::driver::Driver;
-use crate::transport::link::{Link, connection};
+use crate::transport::link::Link;
 use crate::transport::{Address, Connector};
-use crate::wire::{Config, Role};
+use crate::wire::Config;
+
+mod line;
+mod tasks;
+
+pub(crate) use line::{Lease, Line};
+use tasks::LONG;
 
 /// One server. A clone is the same one.
 #[derive(Clone)]
@@ -86,28 +89,6 @@ impl State {
     }
 }
 
-/// A connection for a call.
-pub(crate) struct Line {
-    pub(crate) link: Arc<Link>,
-    /// Where the call has it for itself: its place, given back when this is dropped.
-    pub(crate) lease: Option<Box<Lease>>,
-}
-
-/// A connection that a call has for itself.
-pub(crate) struct Lease {
-    endpoint: Endpoint,
-    link: Arc<Link>,
-    /// The next in line gets it once the connection is back.
-    place: Option<OwnedSemaphorePermit>,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.endpoint.0.lock().shelf.put_back(&self.link, now());
-        self.endpoint.0.changed.notify_waiters();
-    }
-}
-
 impl Connection for Arc<Link> {
     fn is_usable(&self) -> bool {
         Link::is_usable(self)
@@ -137,9 +118,6 @@ impl Connection for Arc<Link> {
         Self::ptr_eq(self, other)
     }
 }
-
-/// Without anything due, the groom looks again after this; whatever happens wakes it.
-const LONG: Duration = Duration::from_secs(3600);
 
 /// How a channel's connections are made.
 #[derive(Clone)]
@@ -245,105 +223,6 @@ impl Endpoint {
         }
     }
 
-    /// A connection that takes calls, when there is one.
-    ///
-    /// # Errors
-    /// Why there is none, unless `wait` is set: then it waits for ever, and its caller keeps the deadline. In an
-    /// exclusive pool: `RESOURCE_EXHAUSTED` if none was free in time.
-    pub(crate) async fn connected(&self, wait: bool) -> Result<Line, Status> {
-        let place = match &self.0.line {
-            Some(line) => Some(self.place(line.clone()).await?),
-            None => None,
-        };
-        self.connected_at(place, wait).await
-    }
-
-    /// The same for who has a place in the line, where there is one.
-    async fn connected_at(
-        &self,
-        mut place: Option<OwnedSemaphorePermit>,
-        wait: bool,
-    ) -> Result<Line, Status> {
-        // An error that is older than this call is only reported while the next attempt must wait.
-        loop {
-            let changed = self.0.changed.notified();
-            let rest = match self.0.step(now()) {
-                Step::Ready(link) => {
-                    let lease = place.take().map(|place| {
-                        let (endpoint, link) = (self.clone(), link.clone());
-                        Box::new(Lease { endpoint, link, place: Some(place) })
-                    });
-                    // A call that is in no hurry goes only where a server has shown itself: a proxy before a server
-                    // that is away accepts, and closes, and nobody can tell who has read the call.
-                    if wait && link.established().await.is_err() {
-                        place = lease.and_then(|mut lease| lease.place.take());
-                        continue;
-                    }
-                    return Ok(Line { link, lease });
-                }
-                Step::Wait => None,
-                Step::Rest(until, _) if wait => Some(until),
-                Step::Rest(_, status) | Step::Never(status) => return Err(status),
-            };
-            match rest {
-                None => changed.await,
-                // Whatever ends the rest early is looked at in the next round.
-                Some(until) => drop(tokio::time::timeout_at(until.into(), changed).await),
-            }
-        }
-    }
-
-    /// A place in the line of an exclusive pool.
-    async fn place(&self, line: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
-        if let Ok(place) = line.clone().try_acquire_owned() {
-            return Ok(place);
-        }
-        let began = now();
-        let waiting = Waiting::new(&self.0.waiting);
-        let limit = self.0.making().and_then(|making| making.pool.acquire_timeout);
-        let place = match limit {
-            Some(limit) => tokio::time::timeout(limit, line.acquire_owned()).await.ok(),
-            None => Some(line.acquire_owned().await),
-        };
-        drop(waiting);
-        let place = place.and_then(Result::ok);
-        let took = now().saturating_duration_since(began);
-        self.0.lock().shelf.waited(took, place.is_some());
-        place.ok_or_else(|| {
-            Status::resource_exhausted(format!(
-                "all connections to {} were in use for {took:.1?}: allow more with pool::Config::max_connections, or a \
-                 longer wait with acquire_timeout",
-                self.0.other
-            ))
-            .with_certainty(Certainty::NotSent)
-        })
-    }
-
-    /// Waits until the server has shown that it speaks the protocol.
-    pub(crate) async fn established(&self) -> Result<Arc<Link>, Status> {
-        let link = match &self.0.line {
-            Some(line) => self.seen(line).await?,
-            None => self.connected(false).await?.link,
-        };
-        link.established().await.map_err(|error| self.0.unreachable(&error))?;
-        Ok(link)
-    }
-
-    /// A connection of an exclusive pool for who only looks at it: one that is in use will do. All being in use for long
-    /// says nothing against the server, so there is no limit to this but their ends.
-    async fn seen(&self, line: &Arc<Semaphore>) -> Result<Arc<Link>, Status> {
-        loop {
-            let changed = self.0.changed.notified();
-            let known = self.0.lock().shelf.connections().find(|link| link.is_usable()).cloned();
-            if let Some(link) = known {
-                return Ok(link);
-            }
-            if let Either::First(place) = race(line.clone().acquire_owned(), changed).await {
-                return Ok(self.connected_at(place.ok(), false).await?.link);
-            }
-        }
-    }
-
     /// Why a call that waited has no connection.
     #[cold]
     pub(crate) fn reason(&self) -> String {
@@ -375,22 +254,6 @@ impl Endpoint {
             sum.round_trip = sum.round_trip.max(wire.round_trip);
         }
         sum
-    }
-}
-
-/// One of those who wait, for the count.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -477,16 +340,6 @@ impl Inner {
         state.dials.retain(|dial| !dial.is_finished());
     }
 
-    /// Begins to make a connection. A task of its own does it, so that a caller that gives up does not end the attempt for
-    /// the others.
-    fn dial(self: &Arc<Self>, state: &mut State) {
-        state.dials.push(tokio::spawn(connect(Arc::downgrade(self))).abort_handle());
-        let grooms = self.making().is_some_and(|making| making.pool.needs_grooming());
-        if grooms && state.groom.as_ref().is_none_or(AbortHandle::is_finished) {
-            state.groom = Some(tokio::spawn(groom(Arc::downgrade(self))).abort_handle());
-        }
-    }
-
     fn rest(&self, state: &mut State, error: &str, at: Instant) {
         if state.shelf.connections().any(Connection::has_answered) {
             state.forget_failures();
@@ -548,105 +401,6 @@ impl Drop for Inner {
     }
 }
 
-/// Makes a connection and puts it on the shelf. It does not keep the endpoint alive.
-async fn connect(endpoint: Weak<Inner>) {
-    let _ended = Ended(endpoint.clone());
-    let attempt = endpoint.upgrade().and_then(|inner| {
-        let Other::Server(address, making) = &inner.other else { return None };
-        let limit = making.connect_timeout;
-        Some((tokio::time::timeout(limit, making.connector.connect(address)), limit))
-    });
-    let Some((attempt, limit)) = attempt else { return };
-    let connected = match attempt.await {
-        Ok(Ok(connected)) => Ok(connected),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no connection within {limit:.1?}")),
-    };
-    let Some(inner) = endpoint.upgrade() else { return };
-    let Some(making) = inner.making() else { return };
-    match connected {
-        Ok((io, peer)) => {
-            let link = Link::new(connection(Role::Connector, &making.config), peer);
-            // The driver owns the socket and ends when the link is closed and idle, which it is when the endpoint goes.
-            drop(tokio::spawn(Driver::new(io, link.clone(), Serving::new(making.router.clone()))));
-            if making.pool.needs_grooming() {
-                drop(tokio::spawn(tell_of(link.clone(), Arc::downgrade(&inner))));
-            }
-            let mut state = inner.lock();
-            state.shelf.put(link, &making.pool, now(), fastrand::f64());
-            state.resting = None;
-        }
-        Err(error) => {
-            let mut state = inner.lock();
-            state.shelf.dial_failed();
-            inner.rest(&mut state, &error, now());
-        }
-    }
-}
-
-/// The end of an attempt, whatever it is: also one by a panic, or with its runtime. Those who wait are told.
-struct Ended(Weak<Inner>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let Some(inner) = self.0.upgrade() else { return };
-        let mut state = inner.lock();
-        if let Some(own) = tokio::task::try_id() {
-            state.dials.retain(|dial| dial.id() != own);
-        }
-        if std::thread::panicking() {
-            state.shelf.dial_failed();
-            inner.rest(&mut state, "the connector panicked", now());
-        }
-        drop(state);
-        inner.changed.notify_waiters();
-    }
-}
-
-/// Lets the groom know of a connection when its server has spoken, for then it may take an old one's place, and when it
-/// takes no more calls. Ends with it.
-async fn tell_of(link: Arc<Link>, endpoint: Weak<Inner>) {
-    let tell = || {
-        if let Some(inner) = endpoint.upgrade() {
-            inner.changed.notify_waiters();
-        }
-    };
-    // One that ends before that is unusable, too.
-    let _ = link.established().await;
-    tell();
-    link.unusable().await;
-    tell();
-}
-
-/// Looks after the connections while no call does: closes what is idle or old, replaces what is gone. It does not keep
-/// the endpoint alive.
-async fn groom(endpoint: Weak<Inner>) {
-    loop {
-        let Some(inner) = endpoint.upgrade() else { return };
-        let Some(making) = inner.making() else { return };
-        let at = now();
-        let changed = inner.changed.clone().notified_owned();
-        let due = inner.with(|state| {
-            inner.sweep(state, at);
-            if state.shelf.connections().any(Connection::has_answered) {
-                // It may be closed now, for it is idle or old, and not for any failure.
-                state.forget_failures();
-            }
-            let mut groomed = state.shelf.groom(&making.pool, state.dials.len(), at);
-            state.gone.append(&mut groomed.closed);
-            let resting = state.resting.as_ref().is_some_and(|(until, _)| at < *until);
-            for _ in 0..if resting { 0 } else { groomed.dial } {
-                inner.dial(state);
-            }
-            groomed.due
-        });
-        let due = due.unwrap_or(at + LONG);
-        // Not held while there is nothing to do: its end ends this task.
-        drop(inner);
-        let _ = tokio::time::timeout_at(due.into(), changed).await;
-    }
-}
-
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let snapshot = self.snapshot();
@@ -658,64 +412,4 @@ impl fmt::Debug for Endpoint {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-    use std::task::{Wake, Waker};
-
-    use super::*;
-    use crate::call::Peer;
-    use crate::transport::DefaultConnector;
-
-    /// In the place of a driver: looks whether the endpoint can be asked when it is woken.
-    struct Probe {
-        endpoint: Endpoint,
-        woken: AtomicUsize,
-        locked_out: AtomicBool,
-    }
-
-    impl Wake for Probe {
-        fn wake(self: Arc<Self>) {
-            self.woken.fetch_add(1, Ordering::SeqCst);
-            self.locked_out.fetch_or(self.endpoint.0.state.try_lock().is_err(), Ordering::SeqCst);
-        }
-    }
-
-    /// An endpoint with this pool, one connection on its shelf, and who stands for that one's driver.
-    fn probed(pool: pool::Config) -> (Arc<Link>, Arc<Probe>) {
-        let mut settings = Settings::default();
-        settings.pool = pool;
-        let making = Making::new(Arc::new(DefaultConnector), &settings, Router::default());
-        let endpoint = Endpoint::new(Address::Memory("nobody".to_owned()), making);
-        let link = Link::new(connection(Role::Connector, &Config::default()), Peer::new("there"));
-        endpoint.0.lock().shelf.put(link.clone(), &settings.pool, now(), 0.5);
-        let probe = Probe { endpoint, woken: AtomicUsize::new(0), locked_out: AtomicBool::new(false) };
-        let probe = Arc::new(probe);
-        link.lock().sleep(None, &Waker::from(probe.clone()));
-        (link, probe)
-    }
-
-    impl Probe {
-        fn check(&self) {
-            assert!(self.woken.load(Ordering::SeqCst) > 0, "it hears of the end");
-            assert!(!self.locked_out.load(Ordering::SeqCst), "it was woken under the lock");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_woken_by_the_end_of_a_lost_connection_may_ask_the_endpoint() {
-        let (link, probe) = probed(pool::Config::default());
-        link.lock().wire.handle_lost("it was cut");
-        probe.endpoint.0.step(now());
-        probe.check();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_woken_by_the_end_of_an_idle_connection_may_ask_the_endpoint() {
-        let limit = Duration::from_secs(1);
-        let (_, probe) = probed(pool::Config { idle_timeout: Some(limit), ..Default::default() });
-        let groom = tokio::spawn(groom(Arc::downgrade(&probe.endpoint.0)));
-        tokio::time::sleep(2 * limit).await;
-        groom.abort();
-        probe.check();
-    }
-}
+mod tests;
