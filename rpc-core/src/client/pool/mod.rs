@@ -19,7 +19,7 @@
 //! number.
 //!
 //! In reading order: here, what can be set and what is counted; `shelf`, the decisions, without clock, lock or task;
-//! `client/endpoint.rs`, which has all three.
+//! `client/endpoint`, which has all three.
 //!
 //! ```
 //! use std::time::Duration;
