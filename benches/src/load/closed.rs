@@ -5,19 +5,24 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::latency::Latencies;
+use super::latency::{Book, Latencies, Notes};
 use super::window::{Phase, PhaseRef};
 use crate::Result;
 use crate::echo::Client;
 
 /// Loops that have been started.
 #[derive(Debug)]
-pub struct Loops(Vec<JoinHandle<Result<Latencies>>>);
+pub struct Loops {
+    tasks: Vec<JoinHandle<Result<()>>>,
+    book: Book,
+}
 
 /// Starts so many loops, on the clients in turn.
 pub fn start<C: Client>(clients: &[C], payload: &Bytes, in_flight: usize, phase: &PhaseRef) -> Loops {
+    let book = Book::default();
     let clients = clients.iter().cycle().take(in_flight);
-    Loops(clients.map(|client| tokio::spawn(calls(client.clone(), payload.clone(), phase.clone()))).collect())
+    let calls = |client: &C| calls(client.clone(), payload.clone(), phase.clone(), book.notes());
+    Loops { tasks: clients.map(|client| tokio::spawn(calls(client))).collect(), book }
 }
 
 impl Loops {
@@ -26,16 +31,14 @@ impl Loops {
     /// # Errors
     /// Whatever a call gives.
     pub async fn end(self) -> Result<Latencies> {
-        let mut all = Latencies::new();
-        for calls in self.0 {
-            all.append(calls.await??);
+        for task in self.tasks {
+            task.await??;
         }
-        Ok(all)
+        Ok(self.book.take())
     }
 }
 
-async fn calls<C: Client>(client: C, payload: Bytes, phase: PhaseRef) -> Result<Latencies> {
-    let mut latencies = Latencies::new();
+async fn calls<C: Client>(client: C, payload: Bytes, phase: PhaseRef, mut notes: Notes) -> Result<()> {
     let mut began = Instant::now();
     loop {
         if client.call(&payload).await? != payload.len() {
@@ -44,8 +47,8 @@ async fn calls<C: Client>(client: C, payload: Bytes, phase: PhaseRef) -> Result<
         let ended = Instant::now();
         match phase.get() {
             Phase::Warm => {}
-            Phase::Measure => latencies.push(ended - began),
-            Phase::Stop => return Ok(latencies),
+            Phase::Measure => notes.push(ended - began),
+            Phase::Stop => return Ok(()),
         }
         began = ended;
     }
