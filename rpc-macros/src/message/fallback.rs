@@ -34,7 +34,7 @@ pub(super) fn stubs(item: &mut Item) -> TokenStream {
         impl ::rpc_core::private::serde::Serialize for #ident {
             fn serialize<__S: ::rpc_core::private::serde::Serializer>(
                 &self,
-                _: S,
+                _: __S,
             ) -> ::rpc_core::private::result::Result<__S::Ok, __S::Error> {
                 loop {}
             }
@@ -42,7 +42,7 @@ pub(super) fn stubs(item: &mut Item) -> TokenStream {
 
         impl<'de> ::rpc_core::private::serde::Deserialize<'de> for #ident {
             fn deserialize<__D: ::rpc_core::private::serde::Deserializer<'de>>(
-                _: D,
+                _: __D,
             ) -> ::rpc_core::private::result::Result<Self, __D::Error> {
                 loop {}
             }
