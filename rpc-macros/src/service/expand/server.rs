@@ -22,7 +22,7 @@ pub(super) fn type_of(service: &Service<'_>) -> TokenStream {
     }
 }
 
-/// The constructors and the service.
+/// The constructors and the service. The parameter is called `__T`, for the trait may be called `T`.
 pub(super) fn impls(service: &Service<'_>) -> TokenStream {
     let Service { server, module, .. } = service;
     let ident = &service.item.ident;
@@ -30,32 +30,32 @@ pub(super) fn impls(service: &Service<'_>) -> TokenStream {
     let arms = service.methods.iter().map(|method| arm(service, method));
     quote! {
         #[allow(dead_code)]
-        impl<T: #ident> #server<T> {
+        impl<__T: #ident> #server<__T> {
             /// Serves this implementation.
-            pub fn new(service: T) -> Self {
+            pub fn new(service: __T) -> Self {
                 Self::from_arc(::rpc_core::private::Arc::new(service))
             }
 
             /// Serves this implementation, which others hold as well.
-            pub fn from_arc(service: ::rpc_core::private::Arc<T>) -> Self {
+            pub fn from_arc(service: ::rpc_core::private::Arc<__T>) -> Self {
                 Self { service }
             }
         }
 
         // Neither is derived: a derive would ask the implementation for the trait.
-        impl<T> ::rpc_core::private::clone::Clone for #server<T> {
+        impl<__T> ::rpc_core::private::clone::Clone for #server<__T> {
             fn clone(&self) -> Self {
                 Self { service: ::rpc_core::private::Arc::clone(&self.service) }
             }
         }
 
-        impl<T> ::rpc_core::private::fmt::Debug for #server<T> {
+        impl<__T> ::rpc_core::private::fmt::Debug for #server<__T> {
             fn fmt(&self, f: &mut ::rpc_core::private::fmt::Formatter<'_>) -> ::rpc_core::private::fmt::Result {
                 f.debug_struct(#name).finish_non_exhaustive()
             }
         }
 
-        impl<T: #ident> ::rpc_core::private::Service<::rpc_core::private::Request> for #server<T> {
+        impl<__T: #ident> ::rpc_core::private::Service<::rpc_core::private::Request> for #server<__T> {
             type Response = ::rpc_core::private::Response;
             type Error = ::rpc_core::private::Status;
             type Future = ::rpc_core::private::BoxFuture<
@@ -74,7 +74,7 @@ pub(super) fn impls(service: &Service<'_>) -> TokenStream {
             }
         }
 
-        impl<T: #ident> ::rpc_core::private::Serve for #server<T> {
+        impl<__T: #ident> ::rpc_core::private::Serve for #server<__T> {
             fn descriptor(&self) -> &'static ::rpc_core::private::ServiceDescriptor {
                 &#module::DESCRIPTOR
             }
@@ -119,7 +119,7 @@ fn arm(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
                 arrived,
                 way,
                 |service, #message| async move {
-                    let given = <T as #trait_>::#ident(&*service, #values).await;
+                    let given = <__T as #trait_>::#ident(&*service, #values).await;
                     (service, given)
                 },
             )
