@@ -126,19 +126,23 @@ pub(crate) fn names(files: &[(&SourceFile, FileCode, Vec<Trait>)], problems: &mu
             }
         }
     }
-    let mut traits = HashMap::new();
+    let mut traits: HashMap<_, (String, &str)> = HashMap::new();
     for (file, _, services) in files {
         for service in services {
             let package = prost_build::Module::from_protobuf_package_name(file.proto.package());
             let ident = service.item.ident.to_string();
-            if let Some(other) = traits.insert((package, ident.clone()), &service.place) {
-                problems.push(Problem::new(
-                    &service.place,
+            let module = crate::names::module(&ident);
+            if let Some((other, place)) =
+                traits.insert((package, module.clone()), (ident.clone(), &service.place))
+            {
+                let what = if other == ident {
                     format!(
-                        "`{ident}` is what another service of this package is called in Rust too: see {other}"
-                    ),
-                    RENAME,
-                ));
+                        "`{ident}` is what another service of this package is called in Rust too: see {place}"
+                    )
+                } else {
+                    format!("`{ident}` and `{other}` both have the module `{module}` in Rust: see {place}")
+                };
+                problems.push(Problem::new(&service.place, what, RENAME));
             }
         }
     }

@@ -53,8 +53,8 @@
 //! # Files, in the order of a run
 //!
 //! [`builder`](Builder) (options and the run, `externs`) → `schema` (reading) → `select` (which files) → `check` (names that
-//! clash) → `message` (prost-build, `doc`) → `service` (traits, `policy`) → `package` (modules, `shorten`, `json`) → `render`
-//! (text) → [`output`](Output) (writing).
+//! clash) → `message` (prost-build, `doc`) → `service` (traits, `policy`, `names`) → `package` (modules, `shorten`, `json`) →
+//! `render` (text) → [`output`](Output) (writing).
 
 mod builder;
 mod check;
@@ -63,6 +63,7 @@ mod error;
 mod externs;
 mod json;
 mod message;
+mod names;
 mod output;
 mod package;
 mod policy;

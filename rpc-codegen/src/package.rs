@@ -8,6 +8,7 @@ use syn::{Ident, Item, ItemMod, parse_quote};
 use crate::doc;
 use crate::json;
 use crate::message::{Declared, FileCode};
+use crate::names;
 use crate::schema::SourceFile;
 use crate::service::Trait;
 use crate::shorten;
@@ -171,8 +172,9 @@ fn unraw(name: &str) -> String {
 
 /// What `#[service]` makes of a trait with this name: types, and a module.
 fn made(ident: &Ident) -> [String; 4] {
-    use heck::ToSnakeCase;
-    [ident.to_string(), format!("{ident}Client"), format!("{ident}Server"), ident.to_string().to_snake_case()]
+    let own = ident.to_string();
+    let module = names::module(&own);
+    [own, format!("{ident}Client"), format!("{ident}Server"), module]
 }
 
 fn is_free(ident: &Ident, taken: &BTreeSet<String>, traits: &BTreeMap<String, usize>) -> bool {
@@ -187,8 +189,8 @@ fn set_apart(
     out: &mut Vec<Item>,
 ) {
     let [own, client, server, module] = made(&item.ident);
-    let mut name = format!("{module}_service");
-    while taken.contains(&name) {
+    let mut name = format!("{}_service", module.trim_end_matches('_'));
+    while taken.contains(&name) || traits.keys().any(|other| names::module(other) == name) {
         name.push('_');
     }
     let module: Ident = syn::parse_str(&name).expect("a name and `_service` is a name");

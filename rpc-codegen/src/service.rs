@@ -10,6 +10,7 @@ use syn::{Ident, ItemTrait, TraitItemFn, Type, parse_quote};
 use crate::doc;
 use crate::error::Problem;
 use crate::message::attributes;
+use crate::names;
 use crate::policy::Policy;
 use crate::schema::SourceFile;
 
@@ -43,12 +44,15 @@ pub(crate) fn item(
         let docs = attributes(&doc::lines(file.location(&path)));
         match function(method, descriptor, policy) {
             Ok(mut function) => {
-                if methods.iter().any(|other| other.sig.ident == function.sig.ident) {
+                // Also if they differ as functions (`get_a1` and `get_a_1`): each is a type as well.
+                let marker = names::marker(&method.name);
+                let same = |other: &&Method| names::marker(&other.name) == marker;
+                if let Some(other) = service.methods[..at as usize].iter().find(same) {
                     problems.push(Problem::new(
                         &place,
                         format!(
-                            "`{}` is what another method of `{}` is called in Rust too",
-                            method.name, service.proto_name
+                            "`{}` and `{}` of `{}` are both `{marker}` in Rust",
+                            method.proto_name, other.proto_name, service.proto_name
                         ),
                         crate::check::RENAME,
                     ));
@@ -105,7 +109,7 @@ fn function(
     let ident: Ident = syn::parse_str(&method.name)?;
     let name = &method.proto_name;
     let mut arguments: Vec<syn::Meta> = Vec::new();
-    if *name != wire_name(&method.name) {
+    if *name != names::marker(&method.name) {
         arguments.push(parse_quote!(name = #name));
     }
     if policy.oneway {
@@ -151,19 +155,6 @@ fn function(
         function.attrs.push(parse_quote!(#[deprecated]));
     }
     Ok(function)
-}
-
-/// What `#[service]` calls a method on the wire if it is not told: `say_hello` is `SayHello`.
-fn wire_name(method: &str) -> String {
-    let words = method.trim_start_matches("r#").split('_');
-    let capital = |word: &str| {
-        let mut chars = word.chars();
-        chars
-            .next()
-            .map(|first| first.to_uppercase().collect::<String>() + chars.as_str())
-            .unwrap_or_default()
-    };
-    words.map(capital).collect()
 }
 
 /// Whether this is `google.protobuf.StringValue` or one of its kind.

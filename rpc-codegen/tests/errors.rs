@@ -5,6 +5,9 @@ use std::path::Path;
 
 use rpc_codegen::Builder;
 
+const RENAME: &str =
+    "rename one of them: protobuf sees a difference in case or underscores, Rust's naming does not";
+
 /// What is said of these files, of which the first is compiled. The folder that they are in is left out.
 fn complaint(files: &[(&str, &str)]) -> String {
     complaint_of(rpc_codegen::configure(), files)
@@ -130,7 +133,7 @@ fn an_unknown_policy_is_refused() {
 
 #[test]
 fn names_that_become_one_are_refused() {
-    let help = "\n  help: rename one of them: protobuf sees a difference in case or underscores, Rust's naming does not";
+    let help = format!("\n  help: {RENAME}");
     assert_eq!(
         complaint(&[(
             "a.proto",
@@ -139,10 +142,39 @@ fn names_that_become_one_are_refused() {
              rpc GetAll(M) returns (M);\n  rpc getAll(M) returns (M);\n}\nservice s {}\n",
         )]),
         format!(
-            "a.proto:11: `get_all` is what another method of `S` is called in Rust too{help}\n\
+            "a.proto:11: `getAll` and `GetAll` of `S` are both `GetAll` in Rust{help}\n\
              a.proto:4: `FooBar` is what another type of this package is called in Rust too: see a.proto:3{help}\n\
              a.proto:7: `field_name` is what another field of `M` is called in Rust too: see a.proto:6{help}\n\
              a.proto:13: `S` is what another service of this package is called in Rust too: see a.proto:9{help}"
+        )
+    );
+}
+
+#[test]
+fn methods_that_become_one_are_refused() {
+    // `get_a1` and `get_a_1` as functions, but each method is a type too.
+    assert_eq!(
+        complaint(&[(
+            "a.proto",
+            "syntax = \"proto3\";\npackage a;\nmessage M {}\nservice S {\n  rpc GetA1(M) returns (M);\n  \
+             rpc GetA_1(M) returns (M);\n  rpc getA1(M) returns (M);\n}\n",
+        )]),
+        format!(
+            "a.proto:6: `GetA_1` and `GetA1` of `S` are both `GetA1` in Rust\n  help: {RENAME}\n\
+             a.proto:7: `getA1` and `GetA1` of `S` are both `GetA1` in Rust\n  help: {RENAME}"
+        )
+    );
+}
+
+#[test]
+fn services_whose_modules_become_one_are_refused() {
+    assert_eq!(
+        complaint(&[(
+            "a.proto",
+            "syntax = \"proto3\";\npackage a;\nservice AB {}\nservice A_B {}\nservice B {}\n",
+        )]),
+        format!(
+            "a.proto:4: `AB` and `Ab` both have the module `ab` in Rust: see a.proto:3\n  help: {RENAME}"
         )
     );
 }

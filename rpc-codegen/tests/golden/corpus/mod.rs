@@ -93,6 +93,16 @@ pub mod scalars {
     include!("scalars.rs");
     include!("scalars-json.rs");
 }
+/// Services whose modules have the names of something else.
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod services {
+    include!("services.rs");
+    include!("services-json.rs");
+    pub mod a1_b {
+        include!("services.a1_b.rs");
+        include!("services.a1_b-json.rs");
+    }
+}
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod well {
     /// Well-known types, as messages of methods and as fields.
