@@ -222,11 +222,15 @@ impl Builder {
 
         let json = if json { package::json(&files) } else { Default::default() };
         let tree = package::tree(files);
-        let mut files: std::collections::BTreeMap<_, _> =
-            tree.iter().map(|(path, package)| (render::file_name(path), render::package(package))).collect();
+        let root = self.include_file;
+        let mut files: std::collections::BTreeMap<_, _> = tree
+            .iter()
+            .map(|(path, package)| (render::file_name(path, &root), render::package(package)))
+            .collect();
+        files.extend(json.iter().map(|(path, text)| (render::json_file_name(path, &root), text.clone())));
         let with_json = |path: &[String]| json.contains_key(path);
-        files.insert(self.include_file.clone(), render::root(&tree, &with_json));
-        files.extend(json.iter().map(|(path, text)| (render::json_file_name(path), text.clone())));
+        let text = render::root(&tree, &root, &with_json);
+        files.insert(root, text);
         let mut seen = HashSet::new();
         let sources =
             schema.files.iter().filter_map(|file| file.path.clone()).filter(|path| seen.insert(path.clone()));

@@ -36,6 +36,7 @@
 //! | an imported file | generated if something in it is used; not if it is there for its options |
 //! | JSON | `shop.v1-json.rs` beside `shop.v1.rs` gives the messages serde's traits, for [proto3's JSON][json]; only if `Json` is among the codecs |
 //! | a message called `Option` in a method | `OptionMessage`, since `#[service]` knows scalars by their spelling |
+//! | a name that is a word of Rust's | `r#type`; `self_` for `self`, `super`, `crate` and `extern` |
 //! | a message with nested types and a package of its name | one module |
 //! | a service whose client, server or module has the name of something else | in a module of its own: `greeter_service` |
 //!

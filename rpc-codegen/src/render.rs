@@ -44,8 +44,8 @@ pub(crate) fn package(package: &Package) -> String {
     out
 }
 
-/// The file that includes all others, each in the module of its package.
-pub(crate) fn root(tree: &Tree, with_json: &dyn Fn(&[String]) -> bool) -> String {
+/// The file that includes all others, each in the module of its package; `own_name` is its own name.
+pub(crate) fn root(tree: &Tree, own_name: &str, with_json: &dyn Fn(&[String]) -> bool) -> String {
     let mut out = format!("{MARK}.\n// Do not edit: change the .proto files and generate again.\n\n");
     let mut open: Vec<&str> = Vec::new();
     for (path, package) in tree {
@@ -67,9 +67,10 @@ pub(crate) fn root(tree: &Tree, with_json: &dyn Fn(&[String]) -> bool) -> String
             open.push(part);
         }
         let indent = "    ".repeat(path.len());
-        writeln!(out, "{indent}include!(\"{}\");", file_name(path)).expect("a string takes all");
+        writeln!(out, "{indent}include!(\"{}\");", file_name(path, own_name)).expect("a string takes all");
         if with_json(path) {
-            writeln!(out, "{indent}include!(\"{}\");", json_file_name(path)).expect("a string takes all");
+            writeln!(out, "{indent}include!(\"{}\");", json_file_name(path, own_name))
+                .expect("a string takes all");
         }
     }
     close(&mut out, &mut open, 0);
@@ -84,19 +85,29 @@ fn close(out: &mut String, open: &mut Vec<&str>, depth: usize) {
     }
 }
 
-/// `shop.v1.rs`; `_.rs` for what is in no package.
-pub(crate) fn file_name(path: &[String]) -> String {
-    if path.is_empty() {
-        return "_.rs".to_owned();
-    }
-    let parts: Vec<&str> = path.iter().map(|part| part.trim_start_matches("r#")).collect();
-    format!("{}.rs", parts.join("."))
+/// `shop.v1.rs`; `_.rs` for what is in no package. `root` is the name of the file that includes it.
+pub(crate) fn file_name(path: &[String], root: &str) -> String {
+    apart(&stem(path), root)
 }
 
 /// `shop.v1-json.rs`, beside [`file_name`]: a name that no package can have.
-pub(crate) fn json_file_name(path: &[String]) -> String {
-    let name = file_name(path);
-    format!("{}-json.rs", name.trim_end_matches(".rs"))
+pub(crate) fn json_file_name(path: &[String], root: &str) -> String {
+    apart(&format!("{}-json", stem(path)), root)
+}
+
+fn stem(path: &[String]) -> String {
+    if path.is_empty() {
+        return "_".to_owned();
+    }
+    let parts: Vec<&str> = path.iter().map(|part| part.trim_start_matches("r#")).collect();
+    parts.join(".")
+}
+
+/// The file of a package `mod` would be `mod.rs`, which includes it: it is `mod_.rs`, which is no other package's, for a
+/// module's name ends in `_` only where it could not do without. Not all file systems tell upper case from lower.
+fn apart(stem: &str, root: &str) -> String {
+    let name = format!("{stem}.rs");
+    if name.eq_ignore_ascii_case(root) { format!("{stem}_.rs") } else { name }
 }
 
 fn item(item: Item) -> String {
@@ -162,4 +173,26 @@ fn unparse(item: Item) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{file_name, json_file_name};
+
+    #[test]
+    fn no_file_has_the_name_of_the_one_that_includes_it() {
+        let path = |package: &str| package.split_terminator('.').map(str::to_owned).collect::<Vec<_>>();
+        for (package, root, own, json) in [
+            ("shop.v1", "mod.rs", "shop.v1.rs", "shop.v1-json.rs"),
+            ("r#mod", "mod.rs", "mod_.rs", "mod-json.rs"),
+            ("r#mod.r#mod", "mod.rs", "mod.mod.rs", "mod.mod-json.rs"),
+            ("shop.v1", "Shop.v1.rs", "shop.v1_.rs", "shop.v1-json.rs"),
+            ("shop", "shop-json.rs", "shop.rs", "shop-json_.rs"),
+            ("", "_.rs", "__.rs", "_-json.rs"),
+            ("self_", "self_.rs", "self__.rs", "self_-json.rs"),
+        ] {
+            assert_eq!(file_name(&path(package), root), own);
+            assert_eq!(json_file_name(&path(package), root), json);
+        }
+    }
 }

@@ -71,6 +71,12 @@ pub mod prelude {
     include!("prelude.rs");
     include!("prelude-json.rs");
 }
+/// Its file would be `mod.rs`, which is the one that includes all others.
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod r#mod {
+    include!("mod_.rs");
+    include!("mod-json.rs");
+}
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod r#type {
     pub mod self_ {
@@ -92,6 +98,17 @@ pub mod recursive {
 pub mod scalars {
     include!("scalars.rs");
     include!("scalars-json.rs");
+}
+/// Uses packages with such names, from beside them, and is in one itself.
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod self_ {
+    include!("self_.rs");
+    include!("self_-json.rs");
+    /// Words that not even `r#` makes a name.
+    pub mod super_ {
+        include!("self_.super_.rs");
+        include!("self_.super_-json.rs");
+    }
 }
 /// Services whose modules have the names of something else.
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
