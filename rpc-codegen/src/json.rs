@@ -321,6 +321,10 @@ fn path(from: &[String], to: &[String], ident: &str) -> String {
     let up = std::iter::repeat_n("super", from.len() - common);
     let down = to[common..].iter().map(String::as_str);
     let path = up.chain(down).chain([ident]).collect::<Vec<_>>().join("::");
-    // The one name that the file brings along.
-    if path.starts_with("json::") { format!("self::{path}") } else { path }
+    // Names that the file brings along: its import, and the parameters of its functions.
+    if path.starts_with("json::") || matches!(path.as_str(), "M" | "A") {
+        format!("self::{path}")
+    } else {
+        path
+    }
 }

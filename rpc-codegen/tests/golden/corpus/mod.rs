@@ -52,6 +52,12 @@ pub mod far {
         }
     }
 }
+/// Messages and enums with the names that generated code may give to its parameters.
+#[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
+pub mod letters {
+    include!("letters.rs");
+    include!("letters-json.rs");
+}
 /// The older language.
 #[allow(dead_code, missing_docs, unreachable_pub, unused_imports, unused_qualifications, clippy::all, clippy::nursery, clippy::pedantic)]
 pub mod old {
