@@ -1,4 +1,4 @@
-//! What protobuf allows and Rust does not: two names that become one.
+//! What protobuf allows and Rust does not: two names that become one, and names that become none.
 //!
 //! Found before or right after prost-build runs, for it would panic, or leave it to rustc to complain about code that
 //! nobody wrote.
@@ -10,13 +10,13 @@ use prost_types::{DescriptorProto, EnumDescriptorProto};
 
 use crate::error::Problem;
 use crate::externs::Externs;
-use crate::message::{Declared, FileCode};
+use crate::message::{Declared, FileCode, is_map_entry, members};
 use crate::schema::SourceFile;
 use crate::select::scope;
 use crate::service::Trait;
 
 /// Looks for enums two of whose values become one variant (`prefix` says whether the enum's name stays before them),
-/// and for fields that have no JSON if `json` is asked for.
+/// for names that Rust has nothing for, and for fields that have no JSON if `json` is asked for.
 pub(crate) fn types(
     file: &SourceFile,
     prefix: bool,
@@ -25,12 +25,28 @@ pub(crate) fn types(
     problems: &mut Vec<Problem>,
 ) {
     let mut walk = Walk { file, prefix, externs, json, problems };
-    let scope = scope(file.proto.package());
+    let package = file.proto.package();
+    let scope = scope(package);
+    let generated = !externs.contains(&scope) || !file.proto.service.is_empty();
+    if generated && let Some(part) = package.split('.').find(|part| !package.is_empty() && is_nothing(part)) {
+        walk.problems.push(Problem::new(
+            file.place(&[2]),
+            format!("the package `{package}` is no module in Rust: nothing is left of `{part}` there"),
+            "give each part of it a letter, or take its types from elsewhere: `extern_path`",
+        ));
+    }
     for (index, item) in (0..).zip(&file.proto.enum_type) {
         walk.enumeration(item, &scope, &[5, index]);
     }
     for (index, item) in (0..).zip(&file.proto.message_type) {
         walk.message(item, &scope, &[4, index]);
+    }
+    for (index, service) in (0..).zip(&file.proto.service) {
+        walk.name(service.name(), &[6, index]);
+        walk.name_with_module(service.name(), &[6, index]);
+        for (at, method) in (0..).zip(&service.method) {
+            walk.name(method.name(), &[6, index, 2, at]);
+        }
     }
     for (index, service) in (0..).zip(&file.proto.service).filter(|_| json) {
         for (at, method) in (0..).zip(&service.method) {
@@ -55,6 +71,21 @@ impl Walk<'_> {
         if self.externs.contains(&name) {
             return;
         }
+        self.name(message.name(), path);
+        let (oneofs, _) = members(message);
+        if !message.nested_type.iter().all(is_map_entry)
+            || !message.enum_type.is_empty()
+            || !oneofs.is_empty()
+        {
+            self.name_with_module(message.name(), path);
+        }
+        for (index, field) in (0..).zip(&message.field) {
+            self.name(field.name(), &[path, &[2, index]].concat());
+        }
+        for (index, _) in oneofs {
+            let oneof = &message.oneof_decl[index as usize];
+            self.name(oneof.name(), &[path, &[8, index]].concat());
+        }
         for (index, field) in (0..).zip(&message.field).filter(|_| self.json) {
             crate::json::refuse(
                 field.type_name(),
@@ -71,10 +102,32 @@ impl Walk<'_> {
         }
     }
 
+    fn name(&mut self, name: &str, path: &[i32]) {
+        if is_nothing(name) {
+            self.problems.push(Problem::new(
+                self.file.place(path),
+                format!("`{name}` is no name in Rust: nothing is left of it there"),
+                "give it a letter",
+            ));
+        }
+    }
+
+    /// A type's name and its module's differ in their first letter. `_1` has none.
+    fn name_with_module(&mut self, name: &str, path: &[i32]) {
+        if name.trim_start_matches('_').starts_with(|c: char| c.is_ascii_digit()) {
+            self.problems.push(Problem::new(
+                self.file.place(path),
+                format!("`{name}` would be both a type and a module in Rust"),
+                "let its name begin with a letter",
+            ));
+        }
+    }
+
     fn enumeration(&mut self, item: &EnumDescriptorProto, scope: &str, path: &[i32]) {
         if self.externs.contains(&format!("{scope}.{}", item.name())) {
             return;
         }
+        self.name(item.name(), path);
         let prefix = item.name().to_upper_camel_case();
         let mut numbers = HashSet::new();
         let mut variants: HashMap<String, &str> = HashMap::new();
@@ -83,6 +136,7 @@ impl Walk<'_> {
             if !numbers.insert(value.number()) {
                 continue;
             }
+            self.name(value.name(), &[path, &[2, index]].concat());
             let full = value.name().to_upper_camel_case();
             let variant = match full.strip_prefix(&prefix) {
                 Some(rest) if !self.prefix && rest.starts_with(char::is_uppercase) => rest.to_owned(),
@@ -101,6 +155,11 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Rust's names are made of the words between underscores: whether there are none.
+fn is_nothing(name: &str) -> bool {
+    name.chars().all(|c| c == '_')
 }
 
 /// Looks for types, and fields of one type, that have one name in Rust.

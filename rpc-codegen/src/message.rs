@@ -261,7 +261,7 @@ pub(crate) fn attributes(lines: &[String]) -> Vec<Attribute> {
 }
 
 /// The oneofs with the indices of their fields, and the indices of the fields that are in none.
-fn members(message: &DescriptorProto) -> (Vec<(i32, Vec<i32>)>, Vec<i32>) {
+pub(crate) fn members(message: &DescriptorProto) -> (Vec<(i32, Vec<i32>)>, Vec<i32>) {
     let mut oneofs: Vec<(i32, Vec<i32>)> =
         (0..).zip(&message.oneof_decl).map(|(index, _)| (index, vec![])).collect();
     let mut plain = Vec::new();
@@ -276,7 +276,7 @@ fn members(message: &DescriptorProto) -> (Vec<(i32, Vec<i32>)>, Vec<i32>) {
     (oneofs, plain)
 }
 
-fn is_map_entry(message: &DescriptorProto) -> bool {
+pub(crate) fn is_map_entry(message: &DescriptorProto) -> bool {
     message.options.as_ref().is_some_and(|options| options.map_entry())
 }
 

@@ -180,6 +180,33 @@ fn services_whose_modules_become_one_are_refused() {
 }
 
 #[test]
+fn names_that_are_none_in_rust_are_refused() {
+    let text = "syntax = \"proto3\";\npackage a._;\nmessage _ {\n  string __ = 1;\n  oneof ___ {\n    string x = 2;\n  }\n}\n\
+                enum ____ {\n  _____ = 0;\n}\nservice __S {\n  rpc __(_) returns (_);\n}\nservice _1 {}\n\
+                message _2 {\n  message Inside {}\n}\nmessage _3 {\n  optional string x = 1;\n  map<string, string> map = 2;\n}\n";
+    let package = "help: give each part of it a letter, or take its types from elsewhere: `extern_path`";
+    let letter = "help: give it a letter";
+    assert_eq!(
+        complaint(&[("a.proto", text)]),
+        format!(
+            "a.proto:2: the package `a._` is no module in Rust: nothing is left of `_` there\n  {package}\n\
+             a.proto:9: `____` is no name in Rust: nothing is left of it there\n  {letter}\n\
+             a.proto:10: `_____` is no name in Rust: nothing is left of it there\n  {letter}\n\
+             a.proto:3: `_` is no name in Rust: nothing is left of it there\n  {letter}\n\
+             a.proto:4: `__` is no name in Rust: nothing is left of it there\n  {letter}\n\
+             a.proto:5: `___` is no name in Rust: nothing is left of it there\n  {letter}\n\
+             a.proto:16: `_2` would be both a type and a module in Rust\n  help: let its name begin with a letter\n\
+             a.proto:13: `__` is no name in Rust: nothing is left of it there\n  {letter}\n\
+             a.proto:15: `_1` would be both a type and a module in Rust\n  help: let its name begin with a letter"
+        )
+    );
+    let elsewhere = rpc_codegen::configure().extern_path(".a._", "::a");
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[("a.proto", "syntax = \"proto3\";\npackage a._;\nmessage _ {}\n")]);
+    elsewhere.generate(&[folder.path().join("a.proto")], &[folder.path()]).unwrap();
+}
+
+#[test]
 fn enum_values_that_become_one_are_refused_and_the_mend_works() {
     let files = [(
         "a.proto",
