@@ -22,6 +22,7 @@ use crate::context::{now, sleep_until};
 use crate::transport::answers::Answers;
 use crate::transport::io::BoxIo;
 use crate::transport::link::Link;
+use crate::wire::connection::LEAST_PORTION;
 use crate::wire::{Event, Incoming, Part, Transmit};
 
 mod act;
@@ -467,7 +468,10 @@ where
                 }
                 return Poll::Pending;
             }
-            if this.woken >= MOST_WOKEN || this.moved >= MOST_MOVED {
+            // After a portion of the answers that have come: whoever waited for one may send, and the peer goes on, before
+            // the next is taken.
+            let portion_woken = this.has_frames && this.woken >= LEAST_PORTION;
+            if portion_woken || this.woken >= MOST_WOKEN || this.moved >= MOST_MOVED {
                 break;
             }
         }

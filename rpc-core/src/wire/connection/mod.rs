@@ -7,14 +7,15 @@
 //! [`poll_timeout`](Connection::poll_timeout).
 //!
 //! In reading order: this file (what there is), `receive` (a frame of a call came), `control` (any other came), `room`
-//! (messages that come in parts, and what may be kept of them), `part` (parts that are read straight to them), `open`
-//! (our calls), `send` (answers, items, and whose turn it is), `share` (what of them may be in front of a call), `time`
+//! (messages that come in parts, and what may be kept of them), `part` (parts that are read straight to them), `portion`
+//! (how much of what has come is taken at a time), `open` (our calls), `send` (answers, items, and whose turn it is), `share` (what of them may be in front of a call), `time`
 //! (deadlines, pings, drain, the end).
 
 mod check;
 mod control;
 mod open;
 mod part;
+mod portion;
 mod receive;
 mod room;
 mod send;
@@ -40,9 +41,12 @@ use super::stream::{Grants, Stream, StreamId, Token};
 use super::table::Table;
 use crate::status::Status;
 
+use portion::{Left, Take};
+
 pub use check::Credit;
 pub use open::{Open, OpenError, Opened, PendingId};
 pub use part::Part;
+pub(crate) use portion::LEAST as LEAST_PORTION;
 pub use send::SendError;
 pub use time::Snapshot;
 
@@ -245,8 +249,8 @@ pub struct Connection {
     next_deadline: Option<Instant>,
     /// When the first byte of a frame came that is not whole yet.
     frame_began: Option<Instant>,
-    /// When the whole frames came that the last look at the input has left there.
-    left_since: Option<Instant>,
+    /// The whole frames that the last look at the input has left there.
+    left: Option<Left>,
     drain: time::Drain,
     peer_drains: bool,
     error: Option<ConnectionError>,
@@ -296,7 +300,7 @@ impl Connection {
             late_cancels: control::LATE_CANCELS,
             next_deadline: None,
             frame_began: None,
-            left_since: None,
+            left: None,
             drain: time::Drain::No,
             peer_drains: false,
             error: None,
@@ -372,10 +376,10 @@ impl Connection {
     /// # Errors
     /// What ended the connection. The out-buffer then holds the frame that tells the peer; transmit it and close.
     pub fn handle_bytes(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
-        self.handle_bytes_with(now, input, usize::MAX, &mut ())
+        self.handle_bytes_with(now, input, Take::All, &mut ())
     }
 
-    /// The same with at most so many frames, and with those who wait for answers.
+    /// The same with so much of the input, and with those who wait for answers.
     ///
     /// # Errors
     /// What ended the connection.
@@ -384,7 +388,7 @@ impl Connection {
         &mut self,
         now: Instant,
         input: &mut BytesMut,
-        most: usize,
+        take: Take,
         answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
         if let Some(error) = &self.error {
@@ -392,7 +396,7 @@ impl Connection {
             return Err(error.clone());
         }
         self.keepalive.heard(now);
-        let result = self.read_frames(now, input, most, answers);
+        let result = self.read_frames(now, input, take, answers);
         if let Err(error) = &result {
             self.fail(error.clone());
             input.clear();
@@ -404,7 +408,7 @@ impl Connection {
         &mut self,
         now: Instant,
         input: &mut BytesMut,
-        most: usize,
+        take: Take,
         answers: &mut impl Answers,
     ) -> Result<(), ConnectionError> {
         if !self.magic {
@@ -432,9 +436,9 @@ impl Connection {
         }
         // What was left the last time has come then, and nothing since. The first frame of the input may have begun in an
         // earlier one.
-        let came = self.left_since.take().unwrap_or(now);
+        let Left { since: came, portion } = self.left.take().unwrap_or_else(|| Left::new(now, input));
         let mut began = self.frame_began.take().unwrap_or(came);
-        let whole = whole_frames(input, most);
+        let whole = take.of(input, portion);
         if whole > 0 {
             // Cut off in one piece, of which the bodies are slices: cheaper than to cut off each (100 instructions a
             // frame).
@@ -456,7 +460,7 @@ impl Connection {
             self.check_prefix(&Prefix::parse(bytes))?;
         }
         if self.has_frame(input) {
-            self.left_since = Some(came);
+            self.left = Some(Left { since: came, portion });
         } else if !input.is_empty() {
             self.frame_began = Some(began);
         }
@@ -573,22 +577,4 @@ impl Connection {
     fn was_opened(&self, id: StreamId) -> bool {
         if self.is_local(id) { id.0 < self.next_local } else { id.0 <= self.highest_remote }
     }
-}
-
-/// How many bytes at the start of `input` are whole frames, of which there are to be at most so many.
-#[inline]
-fn whole_frames(input: &[u8], most: usize) -> usize {
-    let (mut end, mut count) = (0, 0);
-    while count < most
-        && let Some(bytes) = input[end..].first_chunk::<PREFIX>()
-    {
-        let prefix = Prefix::parse(bytes);
-        let next = end + PREFIX + usize::from(prefix.header) + prefix.body as usize;
-        if next > input.len() {
-            break;
-        }
-        end = next;
-        count += 1;
-    }
-    end
 }

@@ -22,16 +22,12 @@ use super::super::frame::{Kind, PREFIX, Prefix, flag};
 use super::super::inbox::Place;
 use super::super::stream::StreamId;
 use super::control::overrun;
+use super::portion::Take;
 use super::{Answers, Connection};
 use crate::buffer;
 
 /// A part of which less is still to come, in bytes, is read like anything else: to lend and to take back costs more.
 const WORTH: usize = 16 * 1024;
-
-/// How many frames are taken from the input at a time. What becomes of them (events, answers, and what is written) should
-/// still be in the cache of the core when it is needed again: with all 2,600 small requests that one read can bring the
-/// server took twice the time for each.
-const AT_ONCE: usize = 256;
 
 /// The part of a message that is on its way, and the message's buffer.
 #[derive(Debug)]
@@ -101,7 +97,7 @@ impl Connection {
                 return Err(error);
             }
         }
-        self.handle_bytes_with(now, input, AT_ONCE, answers)?;
+        self.handle_bytes_with(now, input, Take::Portion, answers)?;
         if input.len() >= PREFIX {
             *part = self.lend_part(input);
         }
