@@ -107,9 +107,9 @@ mod tests {
             assert_eq!(portions(1, more), [1]);
             assert_eq!(portions(LEAST, more), [LEAST]);
             assert_eq!(portions(LEAST + 1, more), [LEAST, 1]);
-            assert_eq!(portions(2 * LEAST, more)[0], LEAST);
             assert_eq!(portions(2 * MOST + 10, more), [MOST, MOST, 10]);
         }
+        assert_eq!(portions(2 * LEAST, 0), [LEAST, LEAST]);
         assert_eq!(portions(200, 0), [100, 100]);
         assert_eq!(portions(201, 0), [101, 100]);
     }
