@@ -196,23 +196,21 @@ impl Link {
         }
         let context = serving.context.clone();
         drop(state);
-        context.cancel_call(Reason::Shutdown);
-        task.abort();
+        end(&context, Some(task), Reason::Shutdown);
     }
 
     /// Ends every handler that has a task, and those that get one from now on; their calls are answered. Whoever cuts off
     /// does not run on the driver's task, which may be about to give a handler its own.
     pub(crate) fn cut_off(&self) {
-        let serving = {
-            let mut state = self.lock();
-            state.cut_off = true;
-            state.all_serving()
-        };
+        self.lock().cut_off = true;
+        self.end_all(Reason::Shutdown);
+    }
+
+    /// Ends every handler that has a task.
+    pub(crate) fn end_all(&self, reason: Reason) {
+        let serving = self.lock().all_serving();
         for (context, task) in serving {
-            context.cancel_call(Reason::Shutdown);
-            if let Some(task) = task {
-                task.abort();
-            }
+            end(&context, task, reason.clone());
         }
     }
 
@@ -413,6 +411,15 @@ pub(crate) fn context_reason(reason: CancelReason) -> Reason {
 impl Caller for Link {
     fn peer(&self) -> &Peer {
         &self.peer
+    }
+}
+
+/// Ends the context first, so that it can be asked why, then the task. The task's own guard closes the stream once it is
+/// really gone.
+pub(super) fn end(context: &Context, task: Option<AbortHandle>, reason: Reason) {
+    context.cancel_call(reason);
+    if let Some(task) = task {
+        task.abort();
     }
 }
 

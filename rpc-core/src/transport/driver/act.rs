@@ -1,10 +1,8 @@
 //! What a driver does of what came: requests are dispatched, handlers ended, items delivered.
 
-use tokio::task::AbortHandle;
-
 use super::{Dispatch, Driver};
-use crate::context::{Context, Reason};
-use crate::transport::link::{Link, context_reason};
+use crate::context::Reason;
+use crate::transport::link::{Link, context_reason, end};
 use crate::transport::stream::deliver;
 use crate::wire::{Event, StreamId};
 
@@ -49,28 +47,11 @@ impl<D: Dispatch> Driver<D> {
     }
 }
 
-/// Ends every handler that has a task.
-pub(super) fn end_all(link: &Link) {
-    let serving = link.lock().all_serving();
-    for (context, task) in serving {
-        end(&context, task, Reason::ConnectionLost);
-    }
-}
-
 /// Ends the handler of one call, if it has a task. One without is over already, answered in this very round: its answer
 /// is on its way to the state machine, which knows what to do with it.
 fn end_handler(link: &Link, stream: StreamId, reason: Reason) {
     let serving = link.lock().serving(stream);
     if let Some((context, task)) = serving {
         end(&context, task, reason);
-    }
-}
-
-/// Ends the context first, so that it can be asked why, then the task. The task's own guard closes the stream once it is
-/// really gone.
-fn end(context: &Context, task: Option<AbortHandle>, reason: Reason) {
-    context.cancel_call(reason);
-    if let Some(task) = task {
-        task.abort();
     }
 }

@@ -18,7 +18,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
 
 use crate::buffer;
-use crate::context::{now, sleep_until};
+use crate::context::{Reason, now, sleep_until};
 use crate::transport::answers::Answers;
 use crate::transport::io::BoxIo;
 use crate::transport::link::Link;
@@ -28,7 +28,6 @@ use crate::wire::{Event, Incoming, Part, Transmit};
 mod act;
 mod read;
 
-use act::end_all;
 use read::{FIRST_READS, LEAST_READ};
 
 /// What is done with the calls that a connection's peer makes.
@@ -270,7 +269,7 @@ impl<D: Dispatch> Driver<D> {
         self.wake();
         if self.phase == Phase::Flushing && self.ends_at.is_none() {
             // The peer broke the protocol. Its handlers need not wait for it to hear so.
-            end_all(&self.link);
+            self.link.end_all(Reason::ConnectionLost);
         }
         self.act();
         let Next { timeout, turns, standing, happened } = self.give_out(at, cx);
@@ -489,7 +488,7 @@ impl<D> Drop for Driver<D> {
             state.wire.handle_lost("the connection was dropped");
         });
         self.link.tell_settled();
-        end_all(&self.link);
+        self.link.end_all(Reason::ConnectionLost);
         buffer::trim();
     }
 }
