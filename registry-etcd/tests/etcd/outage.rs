@@ -6,9 +6,6 @@ use rpc_core::discovery::Registry;
 
 use crate::support::*;
 
-/// Everybody must be back this long after etcd.
-const BACK: std::time::Duration = secs(8);
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_gone_with_its_lease() {
     let etcd = Etcd::start().await;
@@ -85,7 +82,7 @@ async fn etcd_may_be_away_for_a_moment_and_for_long() {
     }
     never_empty.check().await;
     for server in &servers {
-        until("registered", async || server.stats().registered == 1).await;
+        until_within("registered", BACK, async || server.stats().registered == 1).await;
     }
 }
 
@@ -115,7 +112,7 @@ async fn etcd_may_be_set_back_to_an_older_state() {
     etcd.restore("early").await;
     etcd.run().await;
     // The keys of the old state come back with it, and go with their leases.
-    until("all keys", async || etcd.keys(SERVICE).await.len() >= 3).await;
+    until_within("all keys", BACK, async || etcd.keys(SERVICE).await.len() >= 3).await;
     until_trusted(&watch, &["a", "b", "c"]).await;
     never_empty.check().await;
     assert!(client.stats().restores > 0, "{:?}", client.stats());

@@ -20,6 +20,9 @@ pub(crate) const SERVICE: &str = "demo.v1.Greeter";
 /// The lease of the tests: what etcd grants at least, with the election timeout that it is started with here, is less.
 pub(crate) const TTL: Duration = Duration::from_secs(2);
 
+/// Everybody must be back this long after etcd.
+pub(crate) const BACK: Duration = secs(8);
+
 /// How long to wait for what must come, on a machine however busy. Where a time is promised, it is asserted.
 const PATIENCE: Duration = secs(60);
 
